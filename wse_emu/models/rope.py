@@ -1,0 +1,77 @@
+"""Rotary position embedding: which pairs rotate, and how fast."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wse_emu.errors import WseError
+
+Pairing = Literal["half", "adjacent"]
+"""Element i turns with i + head_dim/2 ("half", Hugging Face), or 2i with 2i + 1 ("adjacent", GGUF's llama)."""
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How a model was stretched past the context it was first trained on.
+
+    "linear" divides every frequency by `factor`. "llama3" divides the slow ones by `factor`, leaves the fast ones and
+    blends between (Llama 3.1 model card; `transformers`, modeling_rope_utils). "factors" divides frequency i by
+    `factors[i]`, which is how GGUF stores the outcome of "llama3" (tensor rope_freqs.weight).
+    """
+
+    kind: Literal["linear", "llama3", "factors"]
+    factor: float = 1.0
+    low_frequency_factor: float = 1.0
+    high_frequency_factor: float = 4.0
+    original_context: int = 8192
+    factors: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = (self.factor, self.low_frequency_factor, self.original_context, *self.factors)
+        if not all(np.isfinite(number) and number > 0 for number in numbers):
+            raise WseError(f"rope scaling {self.kind!r}: factors and context must be finite and above 0, got {numbers}")
+        if not self.low_frequency_factor < self.high_frequency_factor < np.inf:
+            raise WseError(
+                f"rope scaling {self.kind!r}: low_freq_factor {self.low_frequency_factor} must be below "
+                f"high_freq_factor {self.high_frequency_factor}"
+            )
+
+    def apply(self, frequencies: FloatArray) -> FloatArray:
+        """Scaled frequencies in radians per position, shape (head_dim/2,) as given."""
+        if self.kind == "linear":
+            return frequencies / self.factor
+        if self.kind == "factors":
+            return frequencies / self._factors_for(len(frequencies))
+        wavelength = 2 * np.pi / frequencies  # positions per turn
+        turns = self.original_context / wavelength
+        span = self.high_frequency_factor - self.low_frequency_factor
+        keep = np.clip((turns - self.low_frequency_factor) / span, 0.0, 1.0)
+        return keep * frequencies + (1 - keep) * frequencies / self.factor
+
+    def _factors_for(self, pairs: int) -> FloatArray:
+        if len(self.factors) != pairs:
+            raise WseError(f"rope scaling has {len(self.factors)} factors, the heads have {pairs} pairs")
+        return np.asarray(self.factors, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Base of the frequencies, which elements form a pair, and the scaling, if any."""
+
+    theta: float
+    pairing: Pairing
+    scaling: RopeScaling | None = None
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.theta) and self.theta > 0):
+            raise WseError(f"rope theta must be finite and above 0, got {self.theta}")
+
+    def inverse_frequencies(self, head_dim: int) -> FloatArray:
+        """Angle in radians by which pair i turns per position, shape (head_dim/2,), float64."""
+        exponents = np.arange(0, head_dim, 2, dtype=np.float64) / head_dim
+        frequencies: FloatArray = self.theta**-exponents
+        return frequencies if self.scaling is None else self.scaling.apply(frequencies)

@@ -1,0 +1,161 @@
+"""Weights by canonical name, read one at a time: what a mapping loads onto the wafer."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wse_emu.errors import WseError
+from wse_emu.models.config import ModelConfig
+
+FloatArray = NDArray[np.float32]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a file: its shape, rows first, its bytes there, and how to read it as float32."""
+
+    shape: Shape
+    stored_bytes: int
+    read: Callable[[], FloatArray]
+
+
+def layer_shapes(config: ModelConfig) -> dict[str, Shape]:
+    """Shapes of one layer's tensors by the last part of their name; linear weights are (in, out)."""
+    hidden, inner = config.hidden, config.intermediate
+    shapes: dict[str, Shape] = {
+        "attention_norm": (hidden,),
+        "q": (hidden, config.q_width),
+        "k": (hidden, config.kv_width),
+        "v": (hidden, config.kv_width),
+        "o": (config.q_width, hidden),
+    }
+    if config.attention_bias:
+        shapes |= {"q_bias": (config.q_width,), "k_bias": (config.kv_width,), "v_bias": (config.kv_width,)}
+    if config.qk_norm:
+        shapes |= {"q_norm": (config.head_dim,), "k_norm": (config.head_dim,)}
+    return shapes | {"mlp_norm": (hidden,), "gate": (hidden, inner), "up": (hidden, inner), "down": (inner, hidden)}
+
+
+def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    """Every canonical name with its shape, one by one: a broken header may claim billions of layers."""
+    yield "embedding", (config.vocabulary, config.hidden)
+    shapes = layer_shapes(config)
+    for layer in range(config.layers):
+        for name, shape in shapes.items():
+            yield f"layers.{layer}.{name}", shape
+    yield "final_norm", (config.hidden,)
+    if not config.tied_embeddings:
+        yield "lm_head", (config.hidden, config.vocabulary)
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """How a file names the tensors: canonical last part → stored name, with `{layer}` in it.
+
+    `transposed` says that linear weights are stored (out, in); `ignored` lists ends of names that carry no weights.
+    """
+
+    names: Mapping[str, str]
+    transposed: bool
+    ignored: tuple[str, ...] = ()
+
+    def stored_name(self, name: str) -> str:
+        layer, _, part = name.removeprefix("layers.").rpartition(".")
+        return self.names[part].format(layer=layer)
+
+    def stored_shape(self, name: str, shape: Shape) -> Shape:
+        return shape[::-1] if self.turns(name, shape) else shape
+
+    def turns(self, name: str, shape: Shape) -> bool:
+        """Whether the stored array is the transpose of the canonical one."""
+        return self.transposed and len(shape) == 2 and name != "embedding"
+
+
+class Weights(Mapping[str, FloatArray]):
+    """Lazy tensors: `weights["layers.0.q"]` reads, dequantises and turns one to C-contiguous float32; nothing is kept.
+
+    The names and shapes are those of `tensor_shapes`. Raises `WseError` on making for a missing tensor, a shape that
+    disagrees with the config or a tensor that the family does not have; on reading for values that are not finite.
+    """
+
+    def __init__(
+        self, config: ModelConfig, tensors: Mapping[str, StoredTensor], table: NameTable, *, source: str
+    ) -> None:
+        self._source = source
+        self._table = table
+        self._shapes: dict[str, Shape] = {}
+        self._tensors: dict[str, StoredTensor] = {}
+        for name, shape in tensor_shapes(config):
+            self._tensors[name] = self._find(tensors, name, shape, config)
+            self._shapes[name] = shape
+        self._refuse_leftovers(tensors, config)
+
+    def names(self) -> tuple[str, ...]:
+        """Canonical names, embedding first, then layer by layer."""
+        return tuple(self._tensors)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of these tensors in the file, as quantised there."""
+        return sum(tensor.stored_bytes for tensor in self._tensors.values())
+
+    def shape(self, name: str) -> Shape:
+        """Canonical shape, without reading the tensor."""
+        return self._shapes[self._known(name)]
+
+    def __getitem__(self, name: str) -> FloatArray:
+        shape = self._shapes[self._known(name)]
+        values = self._tensors[name].read()
+        values = values.T if self._table.turns(name, shape) else values
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        if values.shape != shape:
+            raise WseError(f"{self._source}: tensor {name} was read as {values.shape}, expected {shape}")
+        if not np.isfinite(values).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise WseError(
+                f"{self._source}: tensor {name} holds {values[where]} at {where}; every weight must be finite"
+            )
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def _known(self, name: str) -> str:
+        if name not in self._tensors:
+            raise KeyError(name)
+        return name
+
+    def _find(self, tensors: Mapping[str, StoredTensor], name: str, shape: Shape, config: ModelConfig) -> StoredTensor:
+        stored_name = self._table.stored_name(name)
+        tensor = tensors.get(stored_name)
+        if tensor is None:
+            raise WseError(
+                f"{self._source}: tensor {stored_name} is missing; a {config.family} model of {config.layers} layers "
+                "needs it"
+            )
+        expected = self._table.stored_shape(name, shape)
+        if tensor.shape != expected:
+            raise WseError(
+                f"{self._source}: tensor {stored_name} has shape {tensor.shape}, the model's config says {expected}"
+            )
+        return tensor
+
+    def _refuse_leftovers(self, tensors: Iterable[str], config: ModelConfig) -> None:
+        used = {self._table.stored_name(name) for name in self._tensors}
+        extra = [name for name in tensors if name not in used and not name.endswith(self._table.ignored)]
+        if config.tied_embeddings:
+            extra = [name for name in extra if name != self._table.stored_name("lm_head")]
+        if extra:
+            raise WseError(
+                f"{self._source}: tensor {extra[0]} has no place in a {config.family} model of {config.layers} layers"
+                f" ({len(extra)} such tensors); leaving it out would change the numbers"
+            )
