@@ -6,6 +6,7 @@ used as they are, with the pairing "adjacent". Qwen files keep Hugging Face's or
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def _stored(file: MappedFile, header: GgufHeader, entry: TensorEntry) -> StoredT
     return StoredTensor(entry.shape, count, read)
 
 
-def _dequantise(raw: NDArray[np.uint8], kind: object, what: str) -> NDArray[np.float32]:
+def _dequantise(raw: NDArray[np.uint8], kind: Any, what: str) -> NDArray[np.float32]:
     """The `gguf` package's arithmetic, which follows ggml's reference; a copy, as no view of the file may leave."""
     from gguf.quants import dequantize
 
@@ -91,7 +92,7 @@ def _dequantise(raw: NDArray[np.uint8], kind: object, what: str) -> NDArray[np.f
         with np.errstate(all="ignore"):  # infinities are reported by name, after reading
             values: NDArray[np.float32] = dequantize(raw, kind)
     except NotImplementedError as error:
-        raise WseError(f"{what} has GGML type {kind!r}, which the gguf package cannot dequantise") from error
+        raise WseError(f"{what} has GGML type {kind.name}, which the gguf package cannot dequantise") from error
     return values.copy() if np.may_share_memory(values, raw) else values
 
 
