@@ -1,0 +1,28 @@
+"""Grouped-query attention over a KV cache that is split over positions along y and over heads and dims along x."""
+
+from wse_emu.kernels.gemv import gemv
+from wse_emu.program import Builder, Value
+
+
+def attend(b: Builder, query: Value, keys: Value, values: Value, *, scale: float) -> Value:
+    """softmax(query · keysᵀ · scale) · values for the token at hand.
+
+    query (kv, repeat, *dims), keys (positions, kv, *dims), values (positions, kv, dims); the result
+    (kv, repeat, dims) is copied along y. Every row's softmax covers its own positions; the rows' maxima, then their
+    sums and weighted values are merged as in flash decoding (Dao et al., 2023).
+    """
+    scores = b.local("scores", query, keys, scale=scale)
+    if "x" in scores.partial:
+        scores = b.all_reduce(scores, axis="x", group=query.layout.inner)
+    scores = b.local("mask", scores, rows=b.rows)
+    best = b.all_reduce(b.local("best_score", scores), axis="y", combine="max")
+    weights = b.local("exp_difference", scores, best)
+    mixed, total = b.all_reduce(*b.local("weigh_values", weights, values), axis="y")
+    result: Value = b.local("divide", mixed, total)
+    return result
+
+
+def project(b: Builder, w: Value, mixed: Value, residual: Value) -> Value:
+    """residual + w @ mixed.  w (n, kv, repeat, dims); residual (n,) lies ("y",)."""
+    result: Value = b.local("add", residual, gemv(b, w, mixed))
+    return result

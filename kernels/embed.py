@@ -1,0 +1,16 @@
+"""Token embedding and LM head; a tied table is stored once."""
+
+from wse_emu.kernels.gemv import gemv
+from wse_emu.program import Builder, Value
+
+
+def embed(b: Builder, table: Value, token: Value) -> Value:
+    """The row of table (vocabulary, n) for token (1,); lies ("y",). Its owner's column broadcasts by an all-reduce."""
+    cols, block = b.cols, table.block[0]
+    result: Value = b.all_reduce(b.local("lookup", table, token, rows=b.rows, cols=cols, block=block), axis="x")
+    return result
+
+
+def lm_head(b: Builder, table: Value, x: Value) -> Value:
+    """Logits (vocabulary,) of x (n,); they lie ("x",)."""
+    return gemv(b, table, x)

@@ -1,0 +1,31 @@
+"""Matrix times vector over a region: partial products on every PE, summed along the axis that splits the input."""
+
+from wse_emu.program import Builder, Layout, Value
+
+
+def gemv(b: Builder, w: Value, x: Value, *, reduce: str | None = None) -> Value:
+    """y = w @ x.  w (*n, *m) lies over both axes, x (*m) over one of them; y (*n) lies over the other one.
+
+    y is copied along the axis that x was split over, so that successive GEMVs alternate axes and need no transpose.
+    """
+    axis = _axis(w, x)
+    partial = multiply(b, w, x)
+    total: Value = b.all_reduce(partial, axis=axis, algorithm=reduce)
+    return total
+
+
+def multiply(b: Builder, w: Value, x: Value) -> Value:
+    """The partial products alone: every PE multiplies its block of w with its block of x."""
+    axis = _axis(w, x)
+    outs = len(w.shape) - len(x.shape)
+    out_layout = Layout(w.layout.dims[:outs], w.layout.inner)
+    extent, out_extent = (b.rows, b.cols) if axis == "y" else (b.cols, b.rows)
+    block = out_layout.block(w.shape[:outs], b.rows, b.cols)
+    result: Value = b.local("gemv", w, x, axis=axis, extent=extent, out_extent=out_extent, out_block=block)
+    return result
+
+
+def _axis(w: Value, x: Value) -> str:
+    dims = w.layout.dims[len(w.shape) - len(x.shape) :]
+    (axis,) = Layout(dims, w.layout.inner).axes()
+    return axis

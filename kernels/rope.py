@@ -1,0 +1,18 @@
+"""Rotary position embedding, in both pairings (Su et al., arXiv 2104.09864)."""
+
+from wse_emu.program import Builder, Value
+
+PAIR_AXIS = {"half": -2, "adjacent": -1}
+"""Where heads keep the two members of a rotary pair: dims are (2, n/2) or (n/2, 2)."""
+
+
+def angles(b: Builder, frequencies: Value) -> tuple[Value, Value]:
+    """cos and sin of position · frequency.  frequencies (n/2,) lie over the inner columns of a head."""
+    cos, sin = b.local("angles", frequencies)
+    return cos, sin
+
+
+def rope(b: Builder, heads: Value, cos: Value, sin: Value, *, pairing: str) -> Value:
+    """Rotate heads (kv, repeat, *pairs) by the token's angles."""
+    result: Value = b.local("rope", heads, cos, sin, pair_axis=PAIR_AXIS[pairing])
+    return result

@@ -1,0 +1,44 @@
+"""A plan: where every layer lies, with which layout, and what it takes on each PE."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wse_emu.engines.estimate import Estimator
+from wse_emu.fabric.region import Region
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.models.config import ModelConfig
+from wse_emu.program import Memory, Program
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a mapping is asked for.
+
+    ``positions``: tokens that the KV cache must hold; ``reduce``: the algorithm of all reductions; ``on_host``: the
+    host samples, so the logits leave the wafer and the next token waits.
+    """
+
+    config: ModelConfig
+    spec: WaferSpec
+    positions: int
+    reduce: str
+    estimator: Estimator
+    placement: str = "row_major"
+    on_host: bool = False
+    shape: tuple[int, int] | None = None
+    """Rows and columns of the shared region, or of a layer's region; None: chosen by the timing model."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A mapped model: the program of one token and the SRAM that it takes."""
+
+    mapping: str
+    placement: str
+    program: Program
+    regions: dict[str, Region]
+    """What lies where: "layers 0-29", "layer 3", "embedding and head"."""
+    memory: Memory
+
+
+Mapping = Callable[[Request], Plan]

@@ -1,0 +1,76 @@
+"""Choosing the shape of a region: the fewest cycles that the timing model predicts, among the shapes that fit."""
+
+from collections.abc import Callable, Iterator
+
+from wse_emu.errors import WseError
+from wse_emu.fabric.mesh import Mesh
+from wse_emu.fabric.region import Region
+from wse_emu.kernels.decoder import inner_columns
+from wse_emu.mappings.fit import too_large
+from wse_emu.mappings.plan import Request
+from wse_emu.program import Program, memory
+
+Programmer = Callable[[Request, int, int, int], Program]
+"""(request, rows, columns, columns that share a key-value head) -> the program of one token."""
+
+CANDIDATES = 14
+"""Extents tried along each axis."""
+
+
+def check_shape(request: Request, rows: int, cols: int) -> Region:
+    """The region of that shape in the wafer's corner; WseError if it is empty or off the mesh."""
+    if rows < 1 or cols < 1:
+        raise WseError(f"a region of {rows} rows × {cols} columns is empty; at least 1×1 works")
+    region = Region(0, 0, cols, rows)
+    Mesh.from_spec(request.spec).check_region(region, "the model")
+    return region
+
+
+def best_shape(request: Request, program: Programmer, what: str) -> tuple[int, int, int]:
+    """(rows, columns, columns that share a head) with the fewest cycles at half the context.
+
+    Raises WseError with what would fit when no shape does.
+    """
+    if request.shape is not None:
+        rows, cols = request.shape
+        check_shape(request, rows, cols)
+        shapes = [request.shape]
+    else:
+        shapes = list(_shapes(request))
+    fitting = []
+    for rows, cols in shapes:
+        made = program(request, rows, cols, 1)
+        if memory(made, request.spec).fits:
+            fitting.append((_cycles(request, made), rows, cols))
+    if not fitting:
+        rows, cols = max(shapes, key=lambda shape: shape[0] * shape[1])
+        raise too_large(request, program(request, rows, cols, 1), what)
+    finalists = [
+        (_cycles(request, program(request, rows, cols, inner)), rows, cols, inner)
+        for _, rows, cols in sorted(fitting)[:3]
+        for inner in inner_columns(request.config, cols)
+    ]
+    _, rows, cols, inner = min(finalists)
+    return rows, cols, inner
+
+
+def _cycles(request: Request, program: Program) -> int:
+    return request.estimator.program_cycles(program, request.positions // 2)
+
+
+def _shapes(request: Request) -> Iterator[tuple[int, int]]:
+    config, spec = request.config, request.spec
+    for rows in extents(config.hidden, spec.rows):
+        for cols in extents(config.intermediate, spec.columns):
+            yield rows, cols
+
+
+def extents(size: int, most: int) -> list[int]:
+    """Extents up to ``most`` that cut ``size`` with little padding: for each of some block sizes, the smallest extent."""
+    most = min(most, size)
+    tightest = sorted({-(-size // block) for block in range(1, size + 1) if -(-size // block) <= most})
+    if len(tightest) <= CANDIDATES:
+        return tightest
+    ratio = (tightest[-1] / 2) ** (1 / (CANDIDATES - 1))
+    wanted = [2 * ratio**i for i in range(CANDIDATES)]
+    return sorted({min(tightest, key=lambda extent: abs(extent - target)) for target in wanted})

@@ -1,0 +1,41 @@
+"""All layers on one grid: every layer's weights are cut over the same region (as WaferLLM decodes, OSDI 2025)."""
+
+from wse_emu.fabric.region import Region
+from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body, layer_body
+from wse_emu.mappings.plan import Plan, Request
+from wse_emu.mappings.shapes import best_shape, check_shape
+from wse_emu.program import Call, Program, memory
+
+
+def shared(request: Request) -> Plan:
+    """One region for everything, of the shape with the fewest predicted cycles that fits the SRAM."""
+    rows, cols, inner = best_shape(request, _program, "all layers on one region")
+    return _plan(request, rows, cols, inner)
+
+
+def _plan(request: Request, rows: int, cols: int, inner: int) -> Plan:
+    region = check_shape(request, rows, cols)
+    program = _program(request, rows, cols, inner)
+    names = {f"embedding, layers 0-{request.config.layers - 1}, head": region}
+    return Plan("shared", "one region", program, names, memory(program, request.spec))
+
+
+def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
+    config, region = request.config, Region(0, 0, cols, rows)
+    shapes = Shapes(config, cols, inner)
+    common = {"reduce": request.reduce, "choose": request.estimator.choose}
+    layer = layer_body(shapes, rows, positions=request.positions, **common)  # type: ignore[arg-type]
+    embed = embed_body(config, rows, cols, **common)  # type: ignore[arg-type]
+    head = head_body(config, rows, cols, on_host=request.on_host, **common)  # type: ignore[arg-type]
+    layers = (
+        Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(config.layers)
+    )
+    return Program(
+        "shared",
+        (
+            Call(embed, region, ("token",), ("hidden",)),
+            Call(angles_body(shapes, rows), region, (), ("cos", "sin")),
+            *layers,
+            Call(head, region, ("hidden",), ("logits", "token")),
+        ),
+    )

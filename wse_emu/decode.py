@@ -1,0 +1,271 @@
+"""A session: map a model once, then decode token after token, with values from `numeric` and cycles from `timing`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from wse_emu.engines.backend import load_backend
+from wse_emu.engines.estimate import Estimator
+from wse_emu.engines.numeric import NumericEngine, arrange, matrices
+from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
+from wse_emu.errors import WseError
+from wse_emu.hardware.wafer import WaferSpec, load_wafer
+from wse_emu.kernels.decoder import weight_array
+from wse_emu.kernels.sample import sample
+from wse_emu.mappings.plan import Plan, Request
+from wse_emu.mappings.registry import make_plan
+from wse_emu.models.model import Model
+from wse_emu.program import Call, Program
+
+Progress = Callable[[int, int], None]
+"""(tensors loaded, tensors in all)"""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen: greedily on the wafer at temperature 0, else drawn by the host."""
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One new token: the logits (vocabulary,) it was chosen from, and the timing of the pass that gave them."""
+
+    token: int
+    logits: np.ndarray
+    timing: TokenTiming
+
+
+@dataclass
+class Result:
+    """A finished decode."""
+
+    prompt_ids: list[int]
+    tokens: list[Decoded]
+    text: str
+    prefill_cycles: int
+    clocks: np.ndarray
+    """Cycle at which each PE finished the last token, relative to the first to finish; −1: unused. [rows, columns]"""
+    links: np.ndarray
+    """Wavelets that left each PE while the tokens were decoded, without the prompt. [E W N S, rows, columns]"""
+    seconds: dict[str, float] = field(default_factory=dict)
+    clock_hz: float = 1.0
+
+    @property
+    def token_ids(self) -> list[int]:
+        return [decoded.token for decoded in self.tokens]
+
+    @property
+    def cycles_per_token(self) -> list[int]:
+        return [decoded.timing.cycles for decoded in self.tokens]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of the emulated wafer, by the timing model."""
+        return self.clock_hz * len(self.tokens) / sum(self.cycles_per_token)
+
+    @property
+    def cycles_by_kernel(self) -> dict[str, float]:
+        """Mean cycles per token."""
+        names = dict.fromkeys(name for decoded in self.tokens for name in decoded.timing.cycles_by_kernel)
+        count = len(self.tokens)
+        return {name: sum(d.timing.cycles_by_kernel.get(name, 0) for d in self.tokens) / count for name in names}
+
+
+class Session:
+    """A model mapped onto a wafer. Make one with :func:`map_model`."""
+
+    def __init__(self, model: Model, request: Request, plan: Plan, backend: str, progress: Progress | None) -> None:
+        self.model, self.plan, self.spec = model, plan, request.spec
+        self.positions = request.positions
+        self.seconds = {"load": 0.0, "decode": 0.0, "timing": 0.0}
+        self._numeric = NumericEngine(load_backend(backend))
+        prefill = _without_head(plan.program)
+        self._engines = {"decode": TimingEngine(plan.program, self.spec), "prefill": TimingEngine(prefill, self.spec)}
+        self._on_host = request.on_host
+        started = perf_counter()
+        self._weights = self._load(progress)
+        self.seconds["load"] = perf_counter() - started
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tokens."""
+        xp = self._numeric.backend.xp
+        self._position = 0
+        self._states = [
+            {s.name: xp.zeros((s.rows, s.cols, *s.block), dtype=xp.float32) for s in call.body.states}
+            for call in self.plan.program.calls
+        ]
+
+    def step(self, token: int, *, head: bool = True) -> np.ndarray | None:
+        """Run one token through the model; returns its logits (vocabulary,) float32, or None without the head.
+
+        The token that the wafer itself chose is then in ``best``.
+        """
+        backend = self._numeric.backend
+        values: dict[str, Any] = {"token": backend.array(np.full((1, 1, 1), token, dtype=np.int32))}
+        for index, call in enumerate(self.plan.program.calls):
+            if call.body.name == "head" and not head:
+                continue
+            inputs = {v.name: values[name] for v, name in zip(call.body.inputs, call.takes, strict=True)}
+            outputs, self._states[index] = self._numeric.run(
+                call.body, inputs, self._weights[index], self._states[index], self._position
+            )
+            values.update(zip(call.gives, (outputs[v.name] for v in call.body.outputs), strict=True))
+        self._position += 1
+        if not head:
+            return None
+        self.best = int(backend.numpy(values["token"]).ravel()[0])
+        return backend.numpy(values["logits"]).reshape(-1)[: self.model.config.vocabulary]
+
+    def stream(self, prompt_ids: Sequence[int], tokens: int, sampling: Sampling | None = None) -> Iterator[Decoded]:
+        """Decode up to ``tokens`` new tokens one by one; stops behind an end-of-sequence token.
+
+        Raises WseError for an empty prompt, ids outside the vocabulary, or more tokens than the session has room for.
+        """
+        sampling = sampling or Sampling()
+        self._check(prompt_ids, tokens)
+        if sampling.greedy == self._on_host:
+            raise WseError("this session was mapped for the other way of sampling: map_model(..., on_host=temperature > 0)")
+        generator = np.random.default_rng(sampling.seed)
+        self.reset()
+        self.prefill_timings = [self._time("prefill", position) for position in range(len(prompt_ids) - 1)]
+        for token in prompt_ids[:-1]:
+            self._timed_step(token, head=False)
+        token, pattern = prompt_ids[-1], 0
+        for _ in range(tokens):
+            timing = self._time("decode", self._position, pattern)
+            logits = self._timed_step(token)
+            assert logits is not None
+            token = self.best if sampling.greedy else _draw(logits, generator, sampling)
+            pattern = timing.end
+            yield Decoded(token, logits, timing)
+            if self.model.tokenizer is not None and token in self.model.tokenizer.eos_ids:
+                return
+
+    def decode(
+        self, prompt: str | Sequence[int], tokens: int = 32, sampling: Sampling | None = None
+    ) -> Result:
+        """Decode ``tokens`` new tokens after ``prompt``, a text or token ids."""
+        ids = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        return self.result(ids, list(self.stream(ids, tokens, sampling)))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``; WseError if the model came without a tokenizer."""
+        if self.model.tokenizer is None:
+            raise WseError(f"{self.model.name} has no tokenizer: give token ids (--prompt-ids)")
+        return self.model.tokenizer.encode(text)
+
+    def result(self, prompt_ids: list[int], tokens: list[Decoded]) -> Result:
+        """What a finished stream amounts to."""
+        engine = self._engines["decode"]
+        timings = [decoded.timing for decoded in tokens]
+        tokenizer = self.model.tokenizer
+        return Result(
+            prompt_ids,
+            tokens,
+            tokenizer.decode([d.token for d in tokens]) if tokenizer else "",
+            sum(timing.cycles for timing in self.prefill_timings),
+            engine.clocks(timings[-1]),
+            engine.links(timings),
+            dict(self.seconds),
+            self.spec.clock_hz,
+        )
+
+    def _time(self, engine: str, position: int, start: int = 0) -> TokenTiming:
+        started = perf_counter()
+        timing = self._engines[engine].token(position, start)
+        self.seconds["timing"] += perf_counter() - started
+        return timing
+
+    def _timed_step(self, token: int, *, head: bool = True) -> np.ndarray | None:
+        started = perf_counter()
+        logits = self.step(token, head=head)
+        self.seconds["decode"] += perf_counter() - started
+        return logits
+
+    def _check(self, prompt_ids: Sequence[int], tokens: int) -> None:
+        vocabulary = self.model.config.vocabulary
+        if not prompt_ids:
+            raise WseError("the prompt is empty: at least one token works")
+        if tokens < 1:
+            raise WseError(f"{tokens} tokens to decode: at least 1 works")
+        for place, token in enumerate(prompt_ids):
+            if not 0 <= token < vocabulary:
+                raise WseError(f"prompt id {token} (place {place}) is outside the vocabulary: 0 to {vocabulary - 1} work")
+        if len(prompt_ids) + tokens > self.positions:
+            raise WseError(
+                f"{len(prompt_ids)} prompt tokens and {tokens} new ones are more than the {self.positions} that this "
+                "session has room for: fewer tokens, or a longer context, work"
+            )
+
+    def _load(self, progress: Progress | None) -> list[dict[str, Any]]:
+        """Every call's weights as its engine keeps them; equal ones are kept once."""
+        backend, model = self._numeric.backend, self.model
+        wanted = {(call.prefix + v.name, v): (call, v) for call in self.plan.program.calls for v in call.body.weights}
+        kept: dict[Any, Any] = {}
+        for done, (key, (call, value)) in enumerate(wanted.items(), 1):
+            array = weight_array(model.config, model.weights, call.prefix, value.name)
+            kept[key] = arrange(backend, value, array, matrices(call.body).get(value.name))
+            if progress:
+                progress(done, len(wanted))
+        return [
+            {v.name: kept[call.prefix + v.name, v] for v in call.body.weights} for call in self.plan.program.calls
+        ]
+
+
+def _draw(logits: np.ndarray, generator: np.random.Generator, sampling: Sampling) -> int:
+    return sample(logits, generator, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p)
+
+
+def _without_head(program: Program) -> Program:
+    """The program of a prompt's token whose logits nobody needs: no head, and no move to it."""
+    last = max(i for i, step in enumerate(program.steps) if isinstance(step, Call) and step.body.name == "layer")
+    return Program(f"{program.name} prefill", program.steps[: last + 1])
+
+
+def map_model(
+    model: Model,
+    *,
+    wafer: str | WaferSpec = "wse3",
+    mapping: str = "shared",
+    placement: str = "row_major",
+    reduce: str = "auto",
+    backend: str = "numpy",
+    positions: int | None = None,
+    shape: tuple[int, int] | None = None,
+    on_host: bool = False,
+    progress: Progress | None = None,
+) -> Session:
+    """Map ``model`` onto a wafer and load its weights.
+
+    ``positions`` is the number of tokens that the KV cache holds (default: 256, or the model's context if shorter);
+    ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample.
+    Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
+    """
+    spec = load_wafer(wafer) if isinstance(wafer, str) else wafer
+    context = model.config.context
+    positions = min(256, context) if positions is None else positions
+    if positions > context:
+        raise WseError(
+            f"prompt and new tokens take {positions} positions, {model.name} has a context of {context}: fewer work"
+        )
+    load_backend(backend)
+    request = Request(model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape)
+    started = perf_counter()
+    plan = make_plan(mapping, request)
+    planned = perf_counter() - started
+    session = Session(model, request, plan, backend, progress)
+    session.seconds["plan"] = planned
+    return session

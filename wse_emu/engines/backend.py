@@ -1,0 +1,170 @@
+"""The array libraries that the numeric engine runs on: numpy, jax, cupy, or any other with the array API."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from wse_emu.engines.lines import arms
+from wse_emu.errors import WseError
+from wse_emu.program.schedule import Schedule
+
+BACKENDS = ("numpy", "jax", "cupy")
+
+
+class Backend:
+    """An array-API namespace, and the four things that libraries do each their own way.
+
+    This base class uses the array API alone; it serves cupy, and array-api-strict in the tests.
+    """
+
+    def __init__(self, name: str, xp: Any) -> None:
+        self.name, self.xp = name, xp
+
+    def array(self, values: np.ndarray) -> Any:
+        """``values`` on this backend's device."""
+        return self.xp.asarray(values)
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """``array`` in the host's memory."""
+        return np.asarray(array)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function(arrays, position, slots)``, made faster where the library can."""
+        return function
+
+    def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
+        """``state`` with ``state[row, :, slot] = new``."""
+        state[row, :, slot, ...] = new
+        return state
+
+    def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
+        """Combine ``values`` (each ``[line, …]``) along their first axis in the order of ``plan``; may overwrite them."""
+        held = tuple(self.xp.asarray(value, copy=True) for value in values)
+        for phase in plan.phases:
+            arms = [np.asarray(column) for column in np.asarray(phase.positions()).T]
+            total = tuple(self._take(value, arms[0]) for value in held)
+            for column in arms[1:]:
+                total = pairwise(self.xp, operation, total, tuple(self._take(value, column) for value in held))
+            for value, result in zip(held, total, strict=True):
+                for place, row in zip(arms[-1].tolist(), range(phase.arms), strict=True):
+                    value[place, ...] = result[row, ...]
+        return tuple(value[plan.root, ...] for value in held)
+
+    def _take(self, value: Any, places: np.ndarray) -> Any:
+        return self.xp.take(value, self.xp.asarray(places), axis=0)
+
+
+def pairwise(xp: Any, operation: str, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One combining step of a PE: what arrived (``left``) with what it holds (``right``).
+
+    ``argmax`` takes (values, indices); the lower index wins a tie.
+    """
+    if operation == "add":
+        return tuple(a + b for a, b in zip(left, right, strict=True))
+    if operation == "max":
+        return tuple(xp.maximum(a, b) for a, b in zip(left, right, strict=True))
+    (value, index), (other, other_index) = left, right
+    better = (other > value) | ((other == value) & (other_index < index))
+    return xp.where(better, other, value), xp.where(better, other_index, index)
+
+
+class NumpyBackend(Backend):
+    """numpy: one ufunc call for all arms of a phase, and no copies of the cache or of partial sums."""
+
+    def __init__(self) -> None:
+        super().__init__("numpy", array_api_compat.array_namespace(np.empty(0)))
+
+    def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
+        if operation == "argmax":
+            return super().combine(plan, values, operation)
+        ufunc = np.add if operation == "add" else np.maximum
+        return tuple(combine_in_place(plan, np.array(value), ufunc) for value in values)
+
+
+def combine_in_place(plan: Schedule, held: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
+    """Combine ``held`` ``[line, …]`` in the order of ``plan``; the heads of the phases are overwritten."""
+    for phase in plan.phases:
+        head = phase.first + (phase.length - 1) * phase.step
+        if phase.arms == 1:
+            held[head] = _in_order(ufunc, held[phase.slice], 0)
+        else:
+            heads = slice(head, head + (phase.arms - 1) * phase.arm_step + 1, phase.arm_step)
+            held[heads] = _in_order(ufunc, arms(held, phase), 1)
+    return held[plan.root]  # type: ignore[no-any-return]
+
+
+def _in_order(ufunc: np.ufunc, values: np.ndarray, axis: int) -> np.ndarray:
+    """Combine along ``axis`` first to last.
+
+    numpy's reduce keeps that order as long as its inner loop runs over another axis; where the block is a single
+    number it would sum pairwise, and accumulate is the call that does not.
+    """
+    if ufunc is np.add and values[(slice(0, 1),) * (axis + 1)].size == 1:
+        return ufunc.accumulate(values, axis=axis).take(-1, axis=axis)  # type: ignore[no-any-return]
+    return ufunc.reduce(values, axis=axis)  # type: ignore[no-any-return]
+
+
+class JaxBackend(Backend):
+    """jax: a whole body becomes one compiled function; arms of a phase are a scan, which keeps their order."""
+
+    def __init__(self) -> None:
+        import jax  # noqa: PLC0415
+
+        super().__init__("jax", jax.numpy)
+        self._jax = jax
+
+    def array(self, values: np.ndarray) -> Any:
+        return self._jax.device_put(values)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return self._jax.jit(function, static_argnames=("slots",), donate_argnames=("states",))  # type: ignore[no-any-return]
+
+    def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
+        return state.at[row, :, slot].set(new)
+
+    def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
+        def step(total: tuple[Any, ...], arrived: tuple[Any, ...]) -> tuple[tuple[Any, ...], None]:
+            return pairwise(self.xp, operation, total, arrived), None
+
+        for phase in plan.phases:
+            places = np.asarray(phase.positions())
+            chains = tuple(self.xp.moveaxis(value[places], 1, 0) for value in values)
+            total, _ = self._jax.lax.scan(step, tuple(c[0] for c in chains), tuple(c[1:] for c in chains))
+            values = tuple(v.at[places[:, -1]].set(t) for v, t in zip(values, total, strict=True))
+        return tuple(value[plan.root] for value in values)
+
+
+@lru_cache(maxsize=8)
+def load_backend(name: str) -> Backend:
+    """The backend of that name; WseError if unknown or not installed."""
+    if name == "numpy":
+        return NumpyBackend()
+    if name == "jax":
+        return JaxBackend()
+    if name == "cupy":
+        return _cupy()
+    raise WseError(f"unknown backend {name!r}; what works: {', '.join(BACKENDS)}")
+
+
+def _cupy() -> Backend:
+    try:
+        import cupy  # noqa: PLC0415
+
+        cupy.cuda.runtime.getDeviceCount()
+    except ImportError:
+        raise WseError("the backend cupy is not installed: pip install 'wse-emu[cuda]'; numpy and jax work") from None
+    except Exception as error:
+        raise WseError(f"the backend cupy finds no CUDA device ({error}); numpy and jax work") from None
+    return _CupyBackend(cupy)
+
+
+class _CupyBackend(Backend):
+    def __init__(self, cupy: Any) -> None:
+        super().__init__("cupy", array_api_compat.array_namespace(cupy.empty(0)))
+        self._cupy = cupy
+
+    def numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(self._cupy.asnumpy(array))

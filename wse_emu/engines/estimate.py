@@ -1,0 +1,51 @@
+"""Quick choices by the timing model: which algorithm, which shape."""
+
+from functools import cache
+
+from wse_emu.engines.semantics import work_cycles
+from wse_emu.engines.timing import collective_ticks
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.program import AllReduce, Body, Call, Local, Program, Reduce
+from wse_emu.program.ops import OPS
+from wse_emu.program.schedule import candidates
+
+
+class Estimator:
+    """Durations on the wafer ``spec`` when every step waits for all PEs; remembers what it has computed."""
+
+    def __init__(self, spec: WaferSpec) -> None:
+        self.spec = spec
+        self._collective = cache(self._collective_ticks)
+        self.choose = cache(self._choose)
+
+    def _choose(self, extent: int, wavelets: int, dtype: str, back: bool) -> str:
+        """What `auto` means: the algorithm that finishes first on a line of ``extent`` PEs."""
+        return min(candidates(extent), key=lambda name: self._collective(name, extent, wavelets, dtype, back))
+
+    def program_cycles(self, program: Program, position: int) -> int:
+        """Cycles of a token at ``position``: an upper bound of the timing engine's, but for moves, which are left out."""
+        cycles: dict[Body, int] = {}
+        total = 0
+        for call in program.steps:
+            if isinstance(call, Call):
+                if call.body not in cycles:
+                    cycles[call.body] = self.body_cycles(call.body, position // call.body.rows + 1)
+                total += cycles[call.body]
+        return total
+
+    def body_cycles(self, body: Body, slots: int) -> int:
+        """Cycles of one body, step after step, with ``slots`` KV-cache slots in use."""
+        ticks = 0
+        for step in body.steps:
+            if isinstance(step, Local):
+                work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
+                ticks += work_cycles(self.spec, work, step.inputs[0].dtype) * self.spec.ticks_per_cycle
+            elif isinstance(step, Reduce):
+                extent = step.group or (body.rows if step.axis == "y" else body.cols)
+                wavelets = sum(value.wavelets_in_use(slots) for value in step.inputs)
+                back = isinstance(step, AllReduce)
+                ticks += self._collective(step.algorithm, extent, wavelets, step.inputs[0].dtype, back)
+        return -(-ticks // self.spec.ticks_per_cycle)
+
+    def _collective_ticks(self, algorithm: str, extent: int, wavelets: int, dtype: str, back: bool) -> int:
+        return collective_ticks(self.spec, algorithm, extent, wavelets, dtype, back=back)

@@ -1,0 +1,249 @@
+"""The `numeric` engine: what are the values?
+
+Arrays are blocks ``[rows or 1, cols or 1, *block]``, 1 along an axis where all PEs hold equal copies. Reductions add
+in the order of their algorithm. The weights of one GEMV lie as ``(PEs along the contraction, in-block, outputs)``, so
+that all PEs of one row (or column) are one BLAS call.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wse_emu.engines.backend import Backend, NumpyBackend, combine_in_place
+from wse_emu.engines.lines import sources
+from wse_emu.program import Body, Broadcast, Host, Layout, Local, Reduce, Shift, Value, to_blocks
+from wse_emu.program.ops import OPS
+from wse_emu.program.schedule import schedule
+from wse_emu.program.steps import AllReduce, Step
+
+Arrays = dict[str, Any]
+
+
+@dataclass
+class Token:
+    """The token at hand, as the local operations see it (:class:`wse_emu.program.ops.Moment`)."""
+
+    backend: Backend
+    position: Any
+    slots: int
+
+    @property
+    def xp(self) -> Any:
+        return self.backend.xp
+
+    def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
+        return self.backend.put(state, row, slot, new)
+
+
+def matrices(body: Body) -> dict[str, int]:
+    """Names of the weights that GEMVs and lookups read, with how many of their dimensions are outputs."""
+    found = {}
+    for step in body.steps:
+        if isinstance(step, Local) and step.op in ("gemv", "lookup"):
+            weight, operand = step.inputs
+            found[weight.name] = 1 if step.op == "lookup" else len(weight.shape) - len(operand.shape)
+    return found
+
+
+def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | None) -> Any:
+    """``array`` as the engine keeps the weight ``value``.
+
+    A matrix comes as (in, out) with its first ``outputs`` dimensions of ``value.shape`` flattened into out; it is kept
+    as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing but padding. It stays a view
+    where the sizes divide. Anything else becomes blocks.
+    """
+    if outputs is None:
+        shaped = np.ascontiguousarray(np.reshape(array, value.shape))
+        return backend.array(np.ascontiguousarray(to_blocks(_NUMPY.xp, shaped, value.layout, value.rows, value.cols)))
+    rows, in_block = _places(value, slice(outputs, None))
+    columns, _ = _places(value, slice(0, outputs))
+    picked = _pick(_pick(array, rows, 0), columns, 1)
+    return backend.array(np.reshape(picked, (-1, in_block, picked.shape[1])))
+
+
+def _places(value: Value, dims: slice) -> tuple[np.ndarray, int]:
+    """Where each element of the blocks of ``dims`` comes from (−1: padding), and the size of a block."""
+    shape, layout = value.shape[dims], Layout(value.layout.dims[dims], value.layout.inner)
+    natural = np.reshape(np.arange(1, prod(shape) + 1), shape)
+    blocks = to_blocks(_NUMPY.xp, natural, layout, value.rows, value.cols)
+    places = np.reshape(blocks, (blocks.shape[0] * blocks.shape[1], -1)) - 1
+    active = int(np.max(np.nonzero(np.any(places >= 0, axis=1))[0])) + 1
+    return places[:active].ravel(), places.shape[1]
+
+
+def _pick(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    if places.size == array.shape[axis] and np.array_equal(places, np.arange(places.size)):
+        return array
+    picked = np.take(array, np.maximum(places, 0), axis=axis)
+    picked[(slice(None),) * axis + (places < 0,)] = 0
+    return picked
+
+
+_NUMPY = NumpyBackend()
+
+
+class NumericEngine:
+    """Runs bodies on one backend; compiles each body once."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._compiled: dict[Body, Callable[..., tuple[Arrays, Arrays]]] = {}
+
+    def run(
+        self, body: Body, inputs: Mapping[str, Any], weights: Arrays, states: Arrays, position: int
+    ) -> tuple[Arrays, Arrays]:
+        """Run ``body`` for the token at ``position``; returns its outputs and its new states, by name.
+
+        ``states`` are given up: their arrays may be overwritten.
+        """
+        if body not in self._compiled:
+            self._compiled[body] = self.backend.compile(self._interpreter(body))
+        slots = position // body.rows + 1
+        return self._compiled[body](dict(inputs), weights, states, position, slots=slots)
+
+    def _interpreter(self, body: Body) -> Callable[..., tuple[Arrays, Arrays]]:
+        actions = _actions(self.backend, body)
+
+        def run(inputs: Arrays, weights: Arrays, states: Arrays, position: Any, slots: int) -> tuple[Arrays, Arrays]:
+            token = Token(self.backend, position, slots)
+            arrays = {**weights, **states, **inputs}
+            for action in actions:
+                action(token, arrays)
+            return {v.name: arrays[v.name] for v in body.outputs}, {v.name: arrays[v.name] for v in body.states}
+
+        return run
+
+
+Action = Callable[[Token, Arrays], None]
+
+
+def _actions(backend: Backend, body: Body) -> list[Action]:
+    """One function a step; on numpy, a GEMV and the sum of its partial results become one."""
+    actions: list[Action] = []
+    index = 0
+    while index < len(body.steps):
+        pair = body.steps[index : index + 2]
+        if isinstance(backend, NumpyBackend) and _is_summed_gemv(body, pair, index):
+            actions.append(_summed_gemv(*pair))  # type: ignore[arg-type]
+            index += 2
+        else:
+            actions.append(_action(backend, pair[0]))
+            index += 1
+    return actions
+
+
+def _action(backend: Backend, step: Step) -> Action:
+    names = tuple(value.name for value in step.inputs)
+    outputs = tuple(value.name for value in step.outputs)
+    function = _function(backend, step)
+
+    def action(token: Token, arrays: Arrays) -> None:
+        results = function(token, *(arrays[name] for name in names))
+        arrays.update(zip(outputs, results, strict=True))
+
+    return action
+
+
+def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:
+    if isinstance(step, Local):
+        compute, attributes = OPS[step.op].compute, step.attributes
+        return lambda token, *arrays: compute(token, attributes, *arrays)
+    if isinstance(step, Reduce):
+        return lambda _token, *arrays: combine(backend, step, arrays)
+    if isinstance(step, Broadcast):
+        return lambda _token, array: (_from_root(array, step),)
+    if isinstance(step, Shift):
+        return lambda _token, array: (_shifted(backend, array, step),)
+    assert isinstance(step, Host)
+    return lambda _token, *arrays: arrays[: len(step.outputs)]
+
+
+def _shifted(backend: Backend, array: Any, step: Shift) -> Any:
+    axis = _axis(step.axis)
+    source = sources(array.shape[axis], step.distance)
+    return backend.xp.take(array, backend.xp.asarray(source), axis=axis)
+
+
+def _axis(axis: str) -> int:
+    return 0 if axis == "y" else 1
+
+
+def _from_root(array: Any, step: Broadcast) -> Any:
+    if array.shape[_axis(step.axis)] == 1:
+        return array
+    return array[step.root : step.root + 1, ...] if step.axis == "y" else array[:, step.root : step.root + 1, ...]
+
+
+def combine(backend: Backend, step: Reduce, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A Reduce or AllReduce on blocks: 1 along the axis, or one result a group, repeated over its PEs."""
+    xp, axis = backend.xp, _axis(step.axis)
+    lines = tuple(xp.moveaxis(array, axis, 0) for array in arrays)
+    if step.group is None:
+        plan = schedule(step.algorithm, lines[0].shape[0])
+        results = tuple(xp.moveaxis(r[None, ...], 0, axis) for r in backend.combine(plan, lines, step.combine))
+        return results
+    group, groups = step.group, lines[0].shape[0] // step.group
+    cut = tuple(xp.moveaxis(xp.reshape(v[: groups * group, ...], (groups, group, *v.shape[1:])), 1, 0) for v in lines)
+    results = backend.combine(schedule(step.algorithm, group), cut, step.combine)
+    return tuple(
+        xp.moveaxis(_over_groups(xp, result, group, line), 0, axis) for result, line in zip(results, lines, strict=True)
+    )
+
+
+def _over_groups(xp: Any, result: Any, group: int, line: Any) -> Any:
+    """Every PE of a group gets the group's result; PEs left over keep what they have."""
+    repeated = xp.repeat(result, group, axis=0)
+    rest = line[repeated.shape[0] :, ...]
+    return xp.concat([repeated, rest], axis=0) if rest.shape[0] else repeated
+
+
+def _is_summed_gemv(body: Body, pair: tuple[Step, ...], index: int) -> bool:
+    if len(pair) < 2:  # noqa: PLR2004
+        return False
+    gemv, total = pair
+    return (
+        isinstance(gemv, Local)
+        and gemv.op == "gemv"
+        and isinstance(total, AllReduce)
+        and total.combine == "add"
+        and total.group is None
+        and total.inputs == gemv.outputs
+        and body.last_use.get(gemv.outputs[0].name) == index + 1
+        and gemv.attributes["axis"] == total.axis
+    )
+
+
+def _summed_gemv(gemv: Local, total: AllReduce) -> Action:
+    """GEMV and the all-reduce of its partial sums, which nobody else sees: they live in a scratch array."""
+    weight, operand = (value.name for value in gemv.inputs)
+    extent, out_extent = gemv.attributes["extent"], gemv.attributes["out_extent"]
+    block = gemv.outputs[0].block
+    width = out_extent * prod(block)
+    shape = (1, out_extent, *block) if total.axis == "y" else (out_extent, 1, *block)
+    plan = schedule(total.algorithm, extent)
+    chunk = max(1, _SCRATCH_ELEMENTS // extent)
+    scratch = np.empty((extent, min(chunk, width)), dtype=np.float32)
+    name = total.outputs[0].name
+
+    def action(_token: Token, arrays: Arrays) -> None:
+        w = arrays[weight]
+        active, _, columns = w.shape
+        lines = np.reshape(arrays[operand], (-1, 1, w.shape[1]))[:active]
+        result = np.empty(width, dtype=w.dtype)
+        result[columns:] = 0
+        for start in range(0, columns, chunk):
+            stop = min(start + chunk, columns)
+            partial = scratch[:, : stop - start]
+            np.matmul(lines, w[:, :, start:stop], out=partial[:active, None, :])
+            partial[active:] = 0
+            result[start:stop] = combine_in_place(plan, partial, np.add)
+        arrays[name] = result.reshape(shape)
+
+    return action
+
+
+_SCRATCH_ELEMENTS = 1 << 17
+"""Partial sums worked on at a time: half a megabyte of float32, which stays in a core's cache."""

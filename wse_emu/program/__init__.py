@@ -1,0 +1,34 @@
+"""The dataflow program that kernels emit and engines interpret: layouts, values, steps, and the builder."""
+
+from wse_emu.program.body import Body, Call, Program, Transfer
+from wse_emu.program.builder import Builder
+from wse_emu.program.layout import Layout, from_blocks, to_blocks
+from wse_emu.program.memory import Memory, memory
+from wse_emu.program.schedule import ALGORITHMS, Phase, Schedule, schedule
+from wse_emu.program.steps import AllReduce, Broadcast, Host, Local, Reduce, Shift, Step
+from wse_emu.program.value import Value
+
+__all__ = [
+    "ALGORITHMS",
+    "AllReduce",
+    "Body",
+    "Broadcast",
+    "Builder",
+    "Call",
+    "Host",
+    "Layout",
+    "Local",
+    "Memory",
+    "Phase",
+    "Program",
+    "Reduce",
+    "Schedule",
+    "Shift",
+    "Step",
+    "Transfer",
+    "Value",
+    "from_blocks",
+    "memory",
+    "schedule",
+    "to_blocks",
+]

@@ -1,0 +1,231 @@
+"""What a PE can compute on its own blocks. One entry an operation: its result, its work, and its arithmetic.
+
+Arrays are blocks ``[rows or 1, cols or 1, *block]`` of any array-API library. A new operation is one entry here and
+touches no engine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from wse_emu.program.layout import Layout
+from wse_emu.program.value import Value
+
+Attributes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an operation yields: a tensor of ``shape`` that lies as ``layout``, still ``partial`` along some axes."""
+
+    shape: tuple[int, ...]
+    layout: Layout
+    partial: frozenset[str]
+    dtype: str
+    slotted: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """One vector instruction on a PE: ``elements`` at the rate of ``unit`` ("fma", "add", "copy", "special")."""
+
+    unit: str
+    elements: int
+
+
+class Moment(Protocol):
+    """What an operation may know of the token at hand."""
+
+    xp: Any
+    position: Any
+    """Index of the token in its sequence; a traced scalar under a jit."""
+    slots: int
+    """KV-cache slots per PE in use, position // rows + 1."""
+
+    def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
+        """``state`` with ``state[row, :, slot] = new``, in place where the library allows it."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """``results`` from the input values, ``work`` per PE (inputs, outputs, attributes, slots), ``compute`` on arrays."""
+
+    results: Callable[[tuple[Value, ...], Attributes], tuple[Result, ...]]
+    work: Callable[[tuple[Value, ...], tuple[Value, ...], Attributes, int], tuple[Work, ...]]
+    compute: Callable[..., tuple[Any, ...]]
+
+
+OPS: dict[str, Op] = {}
+
+
+def _without_first(layout: Layout) -> Layout:
+    return Layout(layout.dims[1:], layout.inner)
+
+
+def like(value: Value, **changes: Any) -> Result:
+    same = Result(value.shape, value.layout, value.partial, value.dtype, value.slotted)
+    return replace(same, **changes)
+
+
+# gemv: w has shape (*out, *in) and is stored as (extent of in, in block, out columns); x has shape in.
+
+
+def _gemv_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+    w, x = values
+    outs = len(w.shape) - len(x.shape)
+    partial = Layout(w.layout.dims[outs:], w.layout.inner).axes()
+    return (Result(w.shape[:outs], Layout(w.layout.dims[:outs], w.layout.inner), partial, x.dtype),)
+
+
+def _gemv_work(
+    values: tuple[Value, ...], _outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
+) -> tuple[Work, ...]:
+    return (Work("fma", values[0].block_elements),)
+
+
+def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, ...]:
+    xp = moment.xp
+    out_block, extent, rows = attributes["out_block"], attributes["extent"], attributes["out_extent"]
+    along_y = attributes["axis"] == "y"
+    active = w.shape[0]
+    lines = xp.reshape(x, (-1, 1, w.shape[1]))[:active, ...]
+    partial = xp.reshape(xp.matmul(lines, w), (active, -1, *out_block))
+    partial = _extend(xp, partial, extent, rows)
+    return (partial if along_y else xp.permute_dims(partial, (1, 0, *range(2, partial.ndim))),)
+
+
+def _extend(xp: Any, blocks: Any, first: int, second: int) -> Any:
+    """Zeros for the PEs whose blocks are all padding."""
+    if blocks.shape[:2] == (first, second):
+        return blocks
+    whole = xp.zeros((first, second, *blocks.shape[2:]), dtype=blocks.dtype)
+    if hasattr(whole, "at"):
+        return whole.at[: blocks.shape[0], : blocks.shape[1], ...].set(blocks)
+    whole[: blocks.shape[0], : blocks.shape[1], ...] = blocks
+    return whole
+
+
+OPS["gemv"] = Op(_gemv_results, _gemv_work, _gemv)
+
+
+# Elementwise
+
+
+def _elementwise(name: str, units: tuple[str, ...], function: Callable[..., Any]) -> None:
+    def results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+        partial = frozenset[str]().union(*(value.partial for value in values))
+        return (like(values[0], partial=partial),)
+
+    def work(
+        _values: tuple[Value, ...], outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
+    ) -> tuple[Work, ...]:
+        return tuple(Work(unit, outputs[0].block_elements) for unit in units)
+
+    def compute(moment: Moment, _attributes: Attributes, *arrays: Any) -> tuple[Any, ...]:
+        return (function(moment.xp, *arrays),)
+
+    OPS[name] = Op(results, work, compute)
+
+
+_elementwise("add", ("add",), lambda _xp, a, b: a + b)
+_elementwise("mul", ("add",), lambda _xp, a, b: a * b)
+
+
+# SwiGLU: gate and up projections stacked in the first dimension
+
+
+def _swiglu(moment: Moment, _attributes: Attributes, both: Any) -> tuple[Any, ...]:
+    gate, up = both[:, :, 0, ...], both[:, :, 1, ...]
+    return (gate / (1 + moment.xp.exp(-gate)) * up,)
+
+
+OPS["swiglu"] = Op(
+    lambda values, _a: (like(values[0], shape=values[0].shape[1:], layout=_without_first(values[0].layout)),),
+    lambda _v, outputs, _a, _s: tuple(
+        Work(unit, outputs[0].block_elements) for unit in ("special", "special", "add", "add")
+    ),
+    _swiglu,
+)
+
+
+# Part of the second dimension: addressing only, no work
+
+
+def _take_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Result, ...]:
+    (x,) = values
+    return (like(x, shape=(x.shape[0], attributes["stop"] - attributes["start"], *x.shape[2:])),)
+
+
+OPS["take"] = Op(
+    _take_results,
+    lambda _v, _o, _a, _s: (),
+    lambda _m, attributes, x: (x[:, :, :, attributes["start"] : attributes["stop"], ...],),
+)
+
+
+# RMS norm: per-PE sum of squares over the last ``dims`` dimensions, then scaling by the sum over all PEs
+
+
+def _squares_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Result, ...]:
+    (x,) = values
+    kept = len(x.shape) - attributes["dims"]
+    summed = Layout(x.layout.dims[kept:], x.layout.inner).axes()
+    layout = Layout(x.layout.dims[:kept] + (None,) * attributes["dims"], x.layout.inner)
+    return (Result(x.shape[:kept] + (1,) * attributes["dims"], layout, x.partial | summed, x.dtype),)
+
+
+def _squares(moment: Moment, attributes: Attributes, x: Any) -> tuple[Any, ...]:
+    axes = tuple(range(x.ndim - attributes["dims"], x.ndim))
+    return (moment.xp.sum(x * x, axis=axes, keepdims=True),)
+
+
+OPS["sum_of_squares"] = Op(
+    _squares_results, lambda values, _o, _a, _s: (Work("fma", values[0].block_elements),), _squares
+)
+
+
+def _rms_scale(moment: Moment, attributes: Attributes, x: Any, squares: Any, weight: Any) -> tuple[Any, ...]:
+    inverse = 1 / moment.xp.sqrt(squares / attributes["size"] + attributes["epsilon"])
+    weight = moment.xp.reshape(weight, weight.shape[:2] + (1,) * (x.ndim - weight.ndim) + weight.shape[2:])
+    return (x * inverse * weight,)
+
+
+OPS["rms_scale"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, outputs, _a, _s: (
+        Work("special", 2 * values[1].block_elements),
+        Work("add", outputs[0].block_elements),
+        Work("add", outputs[0].block_elements),
+    ),
+    _rms_scale,
+)
+
+
+# Rotary embedding (Su et al., arXiv 2104.09864); pair dimension last ("adjacent") or one before the last ("half")
+
+
+def _angles(moment: Moment, _attributes: Attributes, frequencies: Any) -> tuple[Any, ...]:
+    angle = frequencies * moment.xp.asarray(moment.position, dtype=frequencies.dtype)
+    return moment.xp.cos(angle), moment.xp.sin(angle)
+
+
+OPS["angles"] = Op(
+    lambda values, _a: (like(values[0]), like(values[0])),
+    lambda _v, outputs, _a, _s: (Work("special", outputs[0].block_elements),) * 2,
+    _angles,
+)
+
+
+def _rope(moment: Moment, attributes: Attributes, x: Any, cos: Any, sin: Any) -> tuple[Any, ...]:
+    xp, axis = moment.xp, attributes["pair_axis"]
+    a, b = (x[..., 0, :], x[..., 1, :]) if axis == -2 else (x[..., 0], x[..., 1])  # noqa: PLR2004
+    shape = cos.shape[:2] + (1,) * (a.ndim - cos.ndim) + cos.shape[2:]
+    cos, sin = xp.reshape(cos, shape), xp.reshape(sin, shape)
+    return (xp.stack([a * cos - b * sin, b * cos + a * sin], axis=axis),)
+
+
+OPS["rope"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda _v, outputs, _a, _s: (Work("add", outputs[0].block_elements), Work("fma", outputs[0].block_elements)),
+    _rope,
+)

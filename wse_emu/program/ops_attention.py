@@ -1,0 +1,132 @@
+"""Local operations of attention over a KV cache whose positions are dealt to the rows in turn.
+
+Position t lies on row ``t mod rows`` in slot ``t // rows``. Blocks: queries ``[1, cols, kv, repeat, *dims]``, keys and
+values ``[rows, cols, slots, kv, *dims]``, scores ``[rows, cols, slots, kv, repeat]``. ``dims`` are the two dimensions
+of the rotary pairs.
+"""
+
+from typing import Any
+
+from wse_emu.program.layout import Layout
+from wse_emu.program.ops import OPS, Attributes, Moment, Op, Result, Work, like
+from wse_emu.program.value import Value
+
+# Append the new key or value to the cache
+
+
+def _append(moment: Moment, attributes: Attributes, cache: Any, new: Any) -> tuple[Any, ...]:
+    rows = attributes["rows"]
+    new = moment.xp.reshape(new, (new.shape[1], *cache.shape[3:]))
+    return (moment.put(cache, moment.position % rows, moment.position // rows, new),)
+
+
+OPS["kv_append"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, _o, _a, _s: (Work("copy", values[1].block_elements),),
+    _append,
+)
+
+
+# Scores: dot products over the dimensions on this PE
+
+
+def _scores_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+    query, keys = values
+    layout = Layout((keys.layout.dims[0], *query.layout.dims[:2]), query.layout.inner)
+    split = Layout(query.layout.dims[2:], query.layout.inner)
+    partial = frozenset({"x"}) if split.axes() else frozenset[str]()
+    return (Result((keys.shape[0], *query.shape[:2]), layout, partial, query.dtype, slotted=True),)
+
+
+def _scores(moment: Moment, attributes: Attributes, query: Any, keys: Any) -> tuple[Any, ...]:
+    xp = moment.xp
+    keys = keys[:, :, : moment.slots, ...]
+    rows, cols, slots, kv = keys.shape[:4]
+    keys = xp.reshape(keys, (rows, cols, slots, kv, 1, -1))
+    query = xp.reshape(query, (1, cols, 1, kv, query.shape[3], -1))
+    return (xp.sum(keys * query, axis=-1) * xp.asarray(attributes["scale"], dtype=keys.dtype),)
+
+
+OPS["scores"] = Op(
+    _scores_results, lambda values, _o, _a, slots: (Work("fma", slots * values[0].block_elements),), _scores
+)
+
+
+def _mask(moment: Moment, attributes: Attributes, scores: Any) -> tuple[Any, ...]:
+    """Positions that are not there yet score −∞."""
+    xp, rows = moment.xp, attributes["rows"]
+    row = xp.reshape(xp.arange(rows), (rows, 1, 1, 1, 1))
+    slot = xp.reshape(xp.arange(scores.shape[2]), (1, 1, -1, 1, 1))
+    return (xp.where(slot * rows + row <= moment.position, scores, xp.asarray(-xp.inf, dtype=scores.dtype)),)
+
+
+OPS["mask"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda _v, _o, _a, _s: (Work("copy", 1),),
+    _mask,
+)
+
+
+# Partial softmax, merged over the rows as in flash decoding (Dao et al., 2023)
+
+
+def _best_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+    (scores,) = values
+    layout = Layout((None, *scores.layout.dims[1:]), scores.layout.inner)
+    return (Result((1, *scores.shape[1:]), layout, scores.partial | {"y"}, scores.dtype),)
+
+
+OPS["best_score"] = Op(
+    _best_results,
+    lambda _v, outputs, _a, slots: (Work("add", slots * outputs[0].block_elements),),
+    lambda moment, _a, scores: (moment.xp.max(scores, axis=2, keepdims=True),),
+)
+
+OPS["exp_difference"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, _o, _a, slots: tuple(Work(unit, slots * values[1].block_elements) for unit in ("add", "special")),
+    lambda moment, _a, scores, best: (moment.xp.exp(scores - best),),
+)
+
+
+def _weigh_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+    weights, cache = values
+    kept, inner, partial = weights.layout.dims[1:], weights.layout.inner, frozenset({"y"})
+    mixed = Result(
+        (*weights.shape[1:], *cache.shape[2:]), Layout((*kept, *cache.layout.dims[2:]), inner), partial, weights.dtype
+    )
+    ones = (1,) * len(cache.shape[2:])
+    total = Result((*weights.shape[1:], *ones), Layout((*kept, *(None,) * len(ones)), inner), partial, weights.dtype)
+    return mixed, total
+
+
+def _weigh(moment: Moment, _attributes: Attributes, weights: Any, cache: Any) -> tuple[Any, ...]:
+    """Weighted sum of the cached values over this PE's slots, and the sum of the weights."""
+    xp = moment.xp
+    rows, cols, slots, kv, repeat = weights.shape
+    dims = cache.shape[4:]
+    cache = xp.reshape(cache[:, :, :slots, ...], (rows, cols, slots, kv, 1, -1))
+    mixed = xp.sum(weights[..., None] * cache, axis=2)
+    total = xp.sum(weights, axis=2)
+    return (
+        xp.reshape(mixed, (rows, cols, kv, repeat, *dims)),
+        xp.reshape(total, (rows, cols, kv, repeat, *(1,) * len(dims))),
+    )
+
+
+OPS["weigh_values"] = Op(
+    _weigh_results,
+    lambda _v, outputs, _a, slots: tuple(
+        Work(unit, slots * out.block_elements) for unit, out in zip(("fma", "add"), outputs, strict=True)
+    ),
+    _weigh,
+)
+
+OPS["divide"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, outputs, _a, _s: (
+        Work("special", values[1].block_elements),
+        Work("add", outputs[0].block_elements),
+    ),
+    lambda _m, _a, mixed, total: (mixed / total,),
+)

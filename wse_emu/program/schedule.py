@@ -1,0 +1,123 @@
+"""In which order each algorithm combines the values of a line: the meaning that all engines share.
+
+A schedule is a list of phases. In a phase, disjoint *arms* of PEs pass a value from the far end towards the PE at the
+arm's head, each combining what arrives with what it holds: ``((v0 + v1) + v2) + …``. An arm's PEs lie at equal
+distances, and so do the arms of a phase, so positions are ``first + arm · arm_step + i · step``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import isqrt
+
+from wse_emu.errors import WseError
+
+ALGORITHMS = ("chain", "two_way", "tree", "two_phase", "ktree", "auto")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``arms`` equal chains of ``length`` PEs; PE i of arm a is at ``first + a·arm_step + i·step``, the head last."""
+
+    first: int
+    step: int
+    length: int
+    arms: int = 1
+    arm_step: int = 0
+
+    @cached_property
+    def slice(self) -> slice:
+        """The first arm as a slice of the line."""
+        stop = self.first + self.length * self.step
+        return slice(self.first, stop if stop >= 0 else None, self.step)
+
+    def positions(self) -> tuple[tuple[int, ...], ...]:
+        """Positions along the line, one tuple an arm, far end first."""
+        return tuple(
+            tuple(self.first + arm * self.arm_step + i * self.step for i in range(self.length)) for arm in range(self.arms)
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The phases of one algorithm on a line of ``extent`` PEs; the result ends at position ``root``."""
+
+    algorithm: str
+    extent: int
+    phases: tuple[Phase, ...]
+    root: int
+
+
+@lru_cache(maxsize=4096)
+def schedule(algorithm: str, extent: int) -> Schedule:
+    """The schedule of ``algorithm`` on ``extent`` PEs. ``ktree:4`` asks for four groups.
+
+    Raises WseError for an unknown algorithm or an impossible number of groups.
+    Sources: chain, tree, two_phase: Luczynski et al., HPDC 2024 (arXiv 2404.15888), section 5;
+    two_way and ktree: WaferLLM, OSDI 2025 (arXiv 2502.04563), section 6, K = 2.
+    """
+    name, _, argument = algorithm.partition(":")
+    wrong_argument = bool(argument) and (name != "ktree" or not argument.isdigit() or int(argument) == 0)
+    if wrong_argument or name not in {*_BUILDERS, "ktree"}:
+        raise WseError(f"unknown reduction algorithm {algorithm!r}; what works: {', '.join(ALGORITHMS)}, ktree:GROUPS")
+    if name == "ktree":
+        groups = int(argument) if argument else max(1, isqrt(extent) // 2)
+        phases, root = _ktree(extent, min(groups, extent))
+    else:
+        phases, root = _BUILDERS[name](extent)
+    return Schedule(algorithm, extent, tuple(phase for phase in phases if phase.length > 1 and phase.arms > 0), root)
+
+
+def candidates(extent: int) -> tuple[str, ...]:
+    """What `auto` chooses from."""
+    groups = tuple(f"ktree:{n}" for n in (2, 4, 8, 16, 32) if 2 * n <= extent)
+    return ("chain", "two_way", "tree", "two_phase", *groups)
+
+
+def _chain(extent: int) -> tuple[list[Phase], int]:
+    return [Phase(extent - 1, -1, extent)], 0
+
+
+def _two_way(extent: int, spacing: int = 1, offset: int = 0) -> tuple[list[Phase], int]:
+    """Both halves run to the middle; the root takes the left one first."""
+    middle = extent // 2
+    root = offset + middle * spacing
+    left = Phase(offset, spacing, middle + 1)
+    right = Phase(offset + (extent - 1) * spacing, -spacing, extent - middle)
+    return [left, right], root
+
+
+def _tree(extent: int) -> tuple[list[Phase], int]:
+    phases, distance = [], 1
+    while distance < extent:
+        pairs = (extent - distance + 2 * distance - 1) // (2 * distance)
+        phases.append(Phase(distance, -distance, 2, pairs, 2 * distance))
+        distance *= 2
+    return phases, 0
+
+
+def _two_phase(extent: int) -> tuple[list[Phase], int]:
+    """Groups of √P chain into their first PE, then the first PEs chain."""
+    size = max(1, isqrt(extent))
+    full, rest = divmod(extent, size)
+    leaders = full + (rest > 0)
+    groups = [Phase(size - 1, -1, size, full, size), Phase(extent - 1, -1, rest)]
+    return [*groups, Phase((leaders - 1) * size, -size, leaders)], 0
+
+
+def _ktree(extent: int, groups: int) -> tuple[list[Phase], int]:
+    """Two levels: `two_way` inside each group, then `two_way` over the groups' middles.
+
+    A remainder too short to reach a middle of its own joins the last group.
+    """
+    size = -(-extent // groups)
+    middle = size // 2
+    count = (extent - 1 - middle) // size + 1
+    last = (count - 1) * size + middle
+    left = Phase(0, 1, middle + 1, count, size)
+    right = Phase(size - 1, -1, size - middle, count - 1, size)
+    tail = Phase(extent - 1, -1, extent - last)
+    upper, root = _two_way(count, size, middle)
+    return [left, right, tail, *upper], root
+
+
+_BUILDERS = {"chain": _chain, "two_way": _two_way, "tree": _tree, "two_phase": _two_phase}
