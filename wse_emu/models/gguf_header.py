@@ -104,6 +104,8 @@ class _Reader:
         name, dimensions = self.string(), self.scalar("I")
         if not 1 <= dimensions <= MAX_DIMENSIONS:
             raise WseError(f"{self.file.path}: tensor {name!r} claims {dimensions} dimensions; 1 to 4 are possible")
+        if not name.isprintable():  # it would break the one line of a message
+            raise WseError(f"{self.file.path}: tensor name {name!r} is damaged")
         shape = struct.unpack(f"<{dimensions}Q", self._take(8 * dimensions))
         return TensorEntry(name, shape[::-1], self.scalar("I"), self.scalar("Q"))
 

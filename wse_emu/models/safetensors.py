@@ -98,11 +98,12 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 def _stored(file: MappedFile, data_start: int, name: str, entry: Any) -> StoredTensor:
     try:
         type_name, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        sound = all(isinstance(number, int) and number >= 0 for number in (*shape, begin, end))
+        sound = name.isprintable() and isinstance(type_name, str)
+        sound = sound and all(isinstance(number, int) and number >= 0 for number in (*shape, begin, end))
     except (TypeError, KeyError, ValueError):
         sound = False
     if not sound:
-        raise WseError(f"{file.path}: the header's entry for tensor {name} is damaged")
+        raise WseError(f"{file.path}: the header's entry for tensor {name!r} is damaged")
     if type_name not in TYPES:
         raise WseError(f"{file.path}: tensor {name} has type {type_name}; supported: {', '.join(TYPES)}")
     dtype = TYPES[type_name]
