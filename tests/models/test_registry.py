@@ -23,6 +23,12 @@ def test_names_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "~no-such-user/x.gguf", "nul\0byte", ""])
+def test_paths_that_the_system_refuses_are_one_line(name: str) -> None:
+    with pytest.raises(WseError):
+        load_model(name)
+
+
 def test_a_single_safetensors_file_points_at_its_folder(write_folder: Callable[..., Path]) -> None:
     with pytest.raises(WseError, match="give the folder"):
         load_model(str(write_folder() / "model.safetensors"))

@@ -29,7 +29,10 @@ def load_model(name: str) -> Model:
         return _load_fetched(name)
     if name.startswith(HUB):
         return _load_from_hub(name)
-    return _load_path(Path(name).expanduser(), name)
+    try:
+        return _load_path(Path(name).expanduser(), name)
+    except (OSError, RuntimeError) as error:  # no permission, a name too long, ~ of an unknown user
+        raise WseError(f"cannot read model {name[:80]!r}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _load_fetched(name: str) -> Model:
