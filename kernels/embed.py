@@ -6,8 +6,7 @@ from wse_emu.program import Builder, Value
 
 def embed(b: Builder, table: Value, token: Value) -> Value:
     """The row of table (vocabulary, n) for token (1,); lies ("y",). Its owner's column broadcasts by an all-reduce."""
-    cols, block = b.cols, table.block[0]
-    result: Value = b.all_reduce(b.local("lookup", table, token, rows=b.rows, cols=cols, block=block), axis="x")
+    result: Value = b.all_reduce(b.local("lookup", table, token, block=table.block[0]), axis="x")
     return result
 
 

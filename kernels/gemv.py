@@ -1,6 +1,7 @@
 """Matrix times vector over a region: partial products on every PE, summed along the axis that splits the input."""
 
 from wse_emu.program import Builder, Layout, Value
+from wse_emu.program.layout import grid
 
 
 def gemv(b: Builder, w: Value, x: Value, *, reduce: str | None = None) -> Value:
@@ -19,9 +20,10 @@ def multiply(b: Builder, w: Value, x: Value) -> Value:
     axis = _axis(w, x)
     outs = len(w.shape) - len(x.shape)
     out_layout = Layout(w.layout.dims[:outs], w.layout.inner)
-    extent, out_extent = (b.rows, b.cols) if axis == "y" else (b.cols, b.rows)
-    block = out_layout.block(w.shape[:outs], b.rows, b.cols)
-    result: Value = b.local("gemv", w, x, axis=axis, extent=extent, out_extent=out_extent, out_block=block)
+    shape = w.shape[:outs]
+    where = grid(out_layout, shape, b.rows, b.cols)
+    block = out_layout.block(shape, b.rows, b.cols)
+    result: Value = b.local("gemv", w, x, axis=axis, out_grid=where, out_block=block)
     return result
 
 

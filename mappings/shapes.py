@@ -39,19 +39,26 @@ def best_shape(request: Request, program: Programmer, what: str) -> tuple[int, i
         shapes = list(_shapes(request))
     fitting = []
     for rows, cols in shapes:
-        made = program(request, rows, cols, 1)
+        inner = inner_columns(request.config, cols)[-1]
+        made = program(request, rows, cols, inner)
         if memory(made, request.spec).fits:
-            fitting.append((_cycles(request, made), rows, cols))
+            fitting.append((_cycles(request, made), rows, cols, inner))
     if not fitting:
         rows, cols = max(shapes, key=lambda shape: shape[0] * shape[1])
-        raise too_large(request, program(request, rows, cols, 1), what)
-    finalists = [
-        (_cycles(request, program(request, rows, cols, inner)), rows, cols, inner)
-        for _, rows, cols in sorted(fitting)[:3]
-        for inner in inner_columns(request.config, cols)
-    ]
-    _, rows, cols, inner = min(finalists)
-    return rows, cols, inner
+        raise too_large(request, program(request, rows, cols, inner_columns(request.config, cols)[-1]), what)
+    return min(_finalists(request, program, sorted(fitting)[:3]))[1:]
+
+
+def _finalists(
+    request: Request, program: Programmer, best: list[tuple[int, int, int, int]]
+) -> Iterator[tuple[int, int, int, int]]:
+    """The best shapes with every number of columns that a head may be spread over."""
+    yield from best
+    for _, rows, cols, _ in best:
+        for inner in inner_columns(request.config, cols)[:-1]:
+            made = program(request, rows, cols, inner)
+            if memory(made, request.spec).fits:
+                yield _cycles(request, made), rows, cols, inner
 
 
 def _cycles(request: Request, program: Program) -> int:

@@ -104,7 +104,7 @@ class Session:
         xp = self._numeric.backend.xp
         self._position = 0
         self._states = [
-            {s.name: xp.zeros((s.rows, s.cols, *s.block), dtype=xp.float32) for s in call.body.states}
+            {s.name: xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=xp.float32) for s in call.body.states}
             for call in self.plan.program.calls
         ]
 
@@ -114,7 +114,7 @@ class Session:
         The token that the wafer itself chose is then in ``best``.
         """
         backend = self._numeric.backend
-        values: dict[str, Any] = {"token": backend.array(np.full((1, 1, 1), token, dtype=np.int32))}
+        values: dict[str, Any] = {"token": backend.array(np.full((1, 1, 1, 1), token, dtype=np.int32))}
         for index, call in enumerate(self.plan.program.calls):
             if call.body.name == "head" and not head:
                 continue

@@ -1,7 +1,7 @@
 """The `numeric` engine: what are the values?
 
-Arrays are blocks ``[rows or 1, cols or 1, *block]``, 1 along an axis where all PEs hold equal copies. Reductions add
-in the order of their algorithm. The weights of one GEMV lie as ``(PEs along the contraction, in-block, outputs)``, so
+Arrays are blocks ``[rows, outer columns, inner columns, *block]``: 1 along an axis where all PEs hold equal copies, and
+without the PEs at the end that hold nothing. Reductions add in the order of their algorithm. The weights of one GEMV lie as ``(PEs along the contraction, in-block, outputs)``, so
 that all PEs of one row (or column) are one BLAS call.
 """
 
@@ -34,8 +34,14 @@ class Token:
     def xp(self) -> Any:
         return self.backend.xp
 
+    def products(self, x: Any, w: Any) -> Any:
+        return self.backend.products(x, w)
+
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
         return self.backend.put(state, row, slot, new)
+
+    def rows_in_use(self, rows: int) -> int:
+        return rows if self.backend.static else min(rows, self.position + 1)
 
 
 def matrices(body: Body) -> dict[str, int]:
@@ -52,8 +58,8 @@ def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | No
     """``array`` as the engine keeps the weight ``value``.
 
     A matrix comes as (in, out) with its first ``outputs`` dimensions of ``value.shape`` flattened into out; it is kept
-    as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing but padding. It stays a view
-    where the sizes divide. Anything else becomes blocks.
+    as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing. It stays a view where the sizes
+    divide. Anything else becomes blocks.
     """
     if outputs is None:
         shaped = np.ascontiguousarray(np.reshape(array, value.shape))
@@ -61,7 +67,7 @@ def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | No
     rows, in_block = _places(value, slice(outputs, None))
     columns, _ = _places(value, slice(0, outputs))
     picked = _pick(_pick(array, rows, 0), columns, 1)
-    return backend.array(np.reshape(picked, (-1, in_block, picked.shape[1])))
+    return backend.array(np.ascontiguousarray(picked).reshape(-1, in_block, picked.shape[1]))
 
 
 def _places(value: Value, dims: slice) -> tuple[np.ndarray, int]:
@@ -69,9 +75,7 @@ def _places(value: Value, dims: slice) -> tuple[np.ndarray, int]:
     shape, layout = value.shape[dims], Layout(value.layout.dims[dims], value.layout.inner)
     natural = np.reshape(np.arange(1, prod(shape) + 1), shape)
     blocks = to_blocks(_NUMPY.xp, natural, layout, value.rows, value.cols)
-    places = np.reshape(blocks, (blocks.shape[0] * blocks.shape[1], -1)) - 1
-    active = int(np.max(np.nonzero(np.any(places >= 0, axis=1))[0])) + 1
-    return places[:active].ravel(), places.shape[1]
+    return blocks.ravel() - 1, prod(blocks.shape[3:])
 
 
 def _pick(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
@@ -162,42 +166,46 @@ def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:
 
 
 def _shifted(backend: Backend, array: Any, step: Shift) -> Any:
-    axis = _axis(step.axis)
-    source = sources(array.shape[axis], step.distance)
-    return backend.xp.take(array, backend.xp.asarray(source), axis=axis)
-
-
-def _axis(axis: str) -> int:
-    return 0 if axis == "y" else 1
+    axis = 0 if step.axis == "y" else 1
+    extent = step.inputs[0].rows if step.axis == "y" else step.inputs[0].cols
+    line = _filled(backend.xp, backend.xp.moveaxis(array, axis, 0), extent, 0)
+    source = backend.xp.asarray(sources(extent, step.distance))
+    return backend.xp.moveaxis(backend.xp.take(line, source, axis=0), 0, axis)
 
 
 def _from_root(array: Any, step: Broadcast) -> Any:
-    if array.shape[_axis(step.axis)] == 1:
-        return array
     return array[step.root : step.root + 1, ...] if step.axis == "y" else array[:, step.root : step.root + 1, ...]
 
 
 def combine(backend: Backend, step: Reduce, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A Reduce or AllReduce on blocks: 1 along the axis, or one result a group, repeated over its PEs."""
-    xp, axis = backend.xp, _axis(step.axis)
-    lines = tuple(xp.moveaxis(array, axis, 0) for array in arrays)
-    if step.group is None:
-        plan = schedule(step.algorithm, lines[0].shape[0])
-        results = tuple(xp.moveaxis(r[None, ...], 0, axis) for r in backend.combine(plan, lines, step.combine))
-        return results
-    group, groups = step.group, lines[0].shape[0] // step.group
-    cut = tuple(xp.moveaxis(xp.reshape(v[: groups * group, ...], (groups, group, *v.shape[1:])), 1, 0) for v in lines)
-    results = backend.combine(schedule(step.algorithm, group), cut, step.combine)
-    return tuple(
-        xp.moveaxis(_over_groups(xp, result, group, line), 0, axis) for result, line in zip(results, lines, strict=True)
-    )
+    """A Reduce or AllReduce on blocks; the result is 1 along the axis (along the inner columns, for groups).
+
+    PEs that hold nothing contribute the identity of the operation.
+    """
+    xp = backend.xp
+    value = step.inputs[0]
+    extent = step.group or (value.rows if step.axis == "y" else value.cols)
+    plan = schedule(step.algorithm, extent)
+    axis = 0 if step.axis == "y" else 2 if step.group else 1
+    if axis == 1:
+        arrays = tuple(xp.reshape(a, (a.shape[0], a.shape[1] * a.shape[2], 1, *a.shape[3:])) for a in arrays)
+    lines = tuple(_filled(xp, xp.moveaxis(a, axis, 0), extent, _identity(step.combine, i)) for i, a in enumerate(arrays))
+    return tuple(xp.moveaxis(r[None, ...], 0, axis) for r in backend.combine(plan, lines, step.combine))
 
 
-def _over_groups(xp: Any, result: Any, group: int, line: Any) -> Any:
-    """Every PE of a group gets the group's result; PEs left over keep what they have."""
-    repeated = xp.repeat(result, group, axis=0)
-    rest = line[repeated.shape[0] :, ...]
-    return xp.concat([repeated, rest], axis=0) if rest.shape[0] else repeated
+def _identity(operation: str, place: int) -> float | int:
+    """What changes nothing: 0 for add, −∞ for max; for argmax −∞ and an index that loses every tie."""
+    if operation == "add":
+        return 0
+    return -np.inf if place == 0 else np.iinfo(np.int32).max
+
+
+def _filled(xp: Any, line: Any, extent: int, filler: float) -> Any:
+    """``line`` with ``filler`` for the PEs up to ``extent``."""
+    missing = extent - line.shape[0]
+    if not missing:
+        return line
+    return xp.concat([line, xp.full((missing, *line.shape[1:]), filler, dtype=line.dtype)], axis=0)
 
 
 def _is_summed_gemv(body: Body, pair: tuple[Step, ...], index: int) -> bool:
@@ -219,23 +227,21 @@ def _is_summed_gemv(body: Body, pair: tuple[Step, ...], index: int) -> bool:
 def _summed_gemv(gemv: Local, total: AllReduce) -> Action:
     """GEMV and the all-reduce of its partial sums, which nobody else sees: they live in a scratch array."""
     weight, operand = (value.name for value in gemv.inputs)
-    extent, out_extent = gemv.attributes["extent"], gemv.attributes["out_extent"]
-    block = gemv.outputs[0].block
-    width = out_extent * prod(block)
-    shape = (1, out_extent, *block) if total.axis == "y" else (out_extent, 1, *block)
+    extent = total.inputs[0].rows if total.axis == "y" else total.inputs[0].cols
+    shape = (*gemv.attributes["out_grid"], *gemv.attributes["out_block"])
+    width = prod(shape)
     plan = schedule(total.algorithm, extent)
-    chunk = max(1, _SCRATCH_ELEMENTS // extent)
-    scratch = np.empty((extent, min(chunk, width)), dtype=np.float32)
+    chunk = min(width, max(1, _SCRATCH_ELEMENTS // extent))
+    scratch = np.empty((extent, chunk), dtype=np.float32)
     name = total.outputs[0].name
 
     def action(_token: Token, arrays: Arrays) -> None:
         w = arrays[weight]
-        active, _, columns = w.shape
-        lines = np.reshape(arrays[operand], (-1, 1, w.shape[1]))[:active]
+        active = w.shape[0]
+        lines = np.reshape(arrays[operand], (active, 1, w.shape[1]))
         result = np.empty(width, dtype=w.dtype)
-        result[columns:] = 0
-        for start in range(0, columns, chunk):
-            stop = min(start + chunk, columns)
+        for start in range(0, width, chunk):
+            stop = min(start + chunk, width)
             partial = scratch[:, : stop - start]
             np.matmul(lines, w[:, :, start:stop], out=partial[:active, None, :])
             partial[active:] = 0

@@ -1,9 +1,9 @@
 """How a tensor lies on a region: which dimension is split over which axis of the mesh.
 
 Written like JAX's PartitionSpec: ``("y", "x")`` splits the first dimension over the rows and the second over the
-columns; ``None`` keeps a dimension whole on every PE. One axis may be factored: with ``inner=g`` the columns are
-taken as ``columns // g`` groups of ``g`` neighbours, ``"x.outer"`` is the group and ``"x.inner"`` the place in it;
-columns left over stay idle.
+columns; ``None`` keeps a dimension whole on every PE. The columns may be factored: with ``inner=g`` they are taken as
+``columns // g`` groups of ``g`` neighbours, ``"x.outer"`` is the group and ``"x.inner"`` the place in it; columns left
+over stay idle.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Any
 
 from wse_emu.errors import WseError
 
-ENTRIES = ("x", "y", "x.outer", "x.inner", "y.outer", "y.inner", None)
+ENTRIES = ("x", "y", "x.outer", "x.inner", None)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Layout:
             if entry not in ENTRIES:
                 raise WseError(f"layout {self}: {entry!r} is no mesh axis; what works: {', '.join(map(str, ENTRIES))}")
         used = [entry for entry in self.dims if entry is not None]
-        if len(used) != len(set(used)):
+        if len(used) != len(set(used)) or ("x" in used and {"x.outer", "x.inner"} & set(used)):
             raise WseError(f"layout {self}: a mesh axis splits one dimension at most")
 
     def __str__(self) -> str:
@@ -57,41 +57,54 @@ class Layout:
         return tuple(-(-size // extent) for size, extent in zip(shape, self.extents(rows, cols), strict=True))
 
 
-def _order(layout: Layout, axis: str) -> list[int]:
-    """Dimensions split over ``axis``, the outer factor first."""
-    picked = [i for i, entry in enumerate(layout.dims) if entry is not None and entry[0] == axis]
-    return sorted(picked, key=lambda i: str(layout.dims[i]).endswith(".inner"))
+def grid(layout: Layout, shape: tuple[int, ...], rows: int, cols: int) -> tuple[int, int, int]:
+    """(rows, outer columns, inner columns) of the PEs that hold something; 1 along an axis that splits nothing.
+
+    Rows and outer columns at the end whose blocks would be nothing but padding are left out.
+    """
+    used = {"y": 1, "x": 1, "x.outer": 1}
+    for entry, size, block in zip(layout.dims, shape, layout.block(shape, rows, cols), strict=True):
+        if entry in used:
+            used[str(entry)] = -(-size // block)
+    inner = layout.inner if "x.inner" in layout.dims else 1
+    return used["y"], max(used["x"], used["x.outer"]), inner
+
+
+def _split_dims(layout: Layout) -> list[int]:
+    """Dimensions split over y, then x or its outer factor, then its inner factor."""
+    order = {"y": 0, "x": 1, "x.outer": 1, "x.inner": 2}
+    return sorted((i for i, entry in enumerate(layout.dims) if entry), key=lambda i: order[str(layout.dims[i])])
 
 
 def to_blocks(xp: Any, array: Any, layout: Layout, rows: int, cols: int) -> Any:
-    """Cut ``array`` into blocks ``[rows or 1, cols or 1, *block]``; 1 where nothing is split over that axis.
+    """Cut ``array`` into blocks ``[rows, outer columns, inner columns, *block]`` as :func:`grid` counts them.
 
-    Sizes that do not divide are padded with zeros; so are PEs that a factored axis leaves idle.
+    Sizes that do not divide are padded with zeros.
     """
-    extents, block = layout.extents(rows, cols), layout.block(array.shape, rows, cols)
-    padded = tuple(e * b for e, b in zip(extents, block, strict=True))
-    array = _pad(xp, array, padded)
+    block, held = layout.block(array.shape, rows, cols), grid(layout, array.shape, rows, cols)
+    extents = tuple(held[_GRID_AXIS[entry]] if entry else 1 for entry in layout.dims)
+    array = _pad(xp, array, tuple(e * b for e, b in zip(extents, block, strict=True)))
     array = xp.reshape(array, tuple(n for pair in zip(extents, block, strict=True) for n in pair))
-    over_y, over_x = _order(layout, "y"), _order(layout, "x")
     whole = [i for i, entry in enumerate(layout.dims) if entry is None]
-    array = xp.permute_dims(array, tuple(2 * i for i in over_y + over_x + whole) + tuple(2 * i + 1 for i in range(len(block))))
-    height, width = prod(extents[i] for i in over_y), prod(extents[i] for i in over_x)
-    array = xp.reshape(array, (height, width, *block))
-    return _pad(xp, array, (rows if over_y else 1, cols if over_x else 1, *block))
+    front = tuple(2 * i for i in _split_dims(layout) + whole)
+    array = xp.permute_dims(array, front + tuple(2 * i + 1 for i in range(len(block))))
+    return xp.reshape(array, (*held, *block))
 
 
 def from_blocks(xp: Any, blocks: Any, shape: tuple[int, ...], layout: Layout, rows: int, cols: int) -> Any:
     """The tensor of ``shape`` whose blocks these are: the inverse of :func:`to_blocks`, padding dropped."""
-    extents, block = layout.extents(rows, cols), layout.block(shape, rows, cols)
-    over_y, over_x = _order(layout, "y"), _order(layout, "x")
-    height, width = prod(extents[i] for i in over_y), prod(extents[i] for i in over_x)
-    blocks = blocks[:height, :width, ...]
-    blocks = xp.reshape(blocks, tuple(extents[i] for i in over_y + over_x) + block)
-    place = {dim: position for position, dim in enumerate(over_y + over_x)}
-    offset = len(place)
-    order = [p for i in range(len(block)) for p in ((place[i], offset + i) if i in place else (offset + i,))]
-    blocks = xp.reshape(xp.permute_dims(blocks, tuple(order)), tuple(e * b for e, b in zip(extents, block, strict=True)))
+    block, held = layout.block(shape, rows, cols), grid(layout, shape, rows, cols)
+    split = _split_dims(layout)
+    blocks = xp.reshape(blocks, tuple(held[_GRID_AXIS[layout.dims[i]]] for i in split) + block)
+    place = {dim: position for position, dim in enumerate(split)}
+    offset = len(split)
+    order = tuple(p for i in range(len(block)) for p in ((place[i], offset + i) if i in place else (offset + i,)))
+    extents = tuple(held[_GRID_AXIS[entry]] if entry else 1 for entry in layout.dims)
+    blocks = xp.reshape(xp.permute_dims(blocks, order), tuple(e * b for e, b in zip(extents, block, strict=True)))
     return blocks[tuple(slice(0, size) for size in shape)]
+
+
+_GRID_AXIS: dict[str | None, int] = {"y": 0, "x": 1, "x.outer": 1, "x.inner": 2}
 
 
 def _pad(xp: Any, array: Any, shape: tuple[int, ...]) -> Any:

@@ -1,6 +1,7 @@
 """What a PE can compute on its own blocks. One entry an operation: its result, its work, and its arithmetic.
 
-Arrays are blocks ``[rows or 1, cols or 1, *block]`` of any array-API library. A new operation is one entry here and
+Arrays are blocks ``[rows, outer columns, inner columns, *block]`` of any array-API library, 1 along an axis where all PEs
+hold equal copies. A new operation is one entry here and
 touches no engine.
 """
 
@@ -42,8 +43,14 @@ class Moment(Protocol):
     slots: int
     """KV-cache slots per PE in use, position // rows + 1."""
 
+    def products(self, x: Any, w: Any) -> Any:
+        """``x @ w`` of every line of PEs: x ``[lines, 1, m]``, w ``[lines, m, n]`` -> ``[lines, 1, n]``."""
+
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
-        """``state`` with ``state[row, :, slot] = new``, in place where the library allows it."""
+        """``state`` with ``state[row, :, :, slot] = new``, in place where the library allows it."""
+
+    def rows_in_use(self, rows: int) -> int:
+        """How many of the ``rows`` may hold positions so far; all of them where shapes must not change."""
 
 
 @dataclass(frozen=True)
@@ -85,24 +92,12 @@ def _gemv_work(
 
 def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, ...]:
     xp = moment.xp
-    out_block, extent, rows = attributes["out_block"], attributes["extent"], attributes["out_extent"]
-    along_y = attributes["axis"] == "y"
-    active = w.shape[0]
-    lines = xp.reshape(x, (-1, 1, w.shape[1]))[:active, ...]
-    partial = xp.reshape(xp.matmul(lines, w), (active, -1, *out_block))
-    partial = _extend(xp, partial, extent, rows)
-    return (partial if along_y else xp.permute_dims(partial, (1, 0, *range(2, partial.ndim))),)
-
-
-def _extend(xp: Any, blocks: Any, first: int, second: int) -> Any:
-    """Zeros for the PEs whose blocks are all padding."""
-    if blocks.shape[:2] == (first, second):
-        return blocks
-    whole = xp.zeros((first, second, *blocks.shape[2:]), dtype=blocks.dtype)
-    if hasattr(whole, "at"):
-        return whole.at[: blocks.shape[0], : blocks.shape[1], ...].set(blocks)
-    whole[: blocks.shape[0], : blocks.shape[1], ...] = blocks
-    return whole
+    outs = attributes["out_grid"]
+    lines = xp.reshape(x, (w.shape[0], 1, w.shape[1]))
+    partial = xp.reshape(moment.products(lines, w), (w.shape[0], *outs, *attributes["out_block"]))
+    if attributes["axis"] == "y":
+        return (partial[:, 0, ...],)
+    return (xp.permute_dims(partial[:, :, 0, 0, ...], (1, 0, *range(2, partial.ndim - 2)))[:, :, None, ...],)
 
 
 OPS["gemv"] = Op(_gemv_results, _gemv_work, _gemv)
@@ -135,7 +130,7 @@ _elementwise("mul", ("add",), lambda _xp, a, b: a * b)
 
 
 def _swiglu(moment: Moment, _attributes: Attributes, both: Any) -> tuple[Any, ...]:
-    gate, up = both[:, :, 0, ...], both[:, :, 1, ...]
+    gate, up = both[:, :, :, 0, ...], both[:, :, :, 1, ...]
     return (gate / (1 + moment.xp.exp(-gate)) * up,)
 
 
@@ -159,7 +154,7 @@ def _take_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Re
 OPS["take"] = Op(
     _take_results,
     lambda _v, _o, _a, _s: (),
-    lambda _m, attributes, x: (x[:, :, :, attributes["start"] : attributes["stop"], ...],),
+    lambda _m, attributes, x: (x[:, :, :, :, attributes["start"] : attributes["stop"], ...],),
 )
 
 
@@ -186,7 +181,7 @@ OPS["sum_of_squares"] = Op(
 
 def _rms_scale(moment: Moment, attributes: Attributes, x: Any, squares: Any, weight: Any) -> tuple[Any, ...]:
     inverse = 1 / moment.xp.sqrt(squares / attributes["size"] + attributes["epsilon"])
-    weight = moment.xp.reshape(weight, weight.shape[:2] + (1,) * (x.ndim - weight.ndim) + weight.shape[2:])
+    weight = moment.xp.reshape(weight, weight.shape[:3] + (1,) * (x.ndim - weight.ndim) + weight.shape[3:])
     return (x * inverse * weight,)
 
 
@@ -219,7 +214,7 @@ OPS["angles"] = Op(
 def _rope(moment: Moment, attributes: Attributes, x: Any, cos: Any, sin: Any) -> tuple[Any, ...]:
     xp, axis = moment.xp, attributes["pair_axis"]
     a, b = (x[..., 0, :], x[..., 1, :]) if axis == -2 else (x[..., 0], x[..., 1])  # noqa: PLR2004
-    shape = cos.shape[:2] + (1,) * (a.ndim - cos.ndim) + cos.shape[2:]
+    shape = cos.shape[:3] + (1,) * (a.ndim - cos.ndim) + cos.shape[3:]
     cos, sin = xp.reshape(cos, shape), xp.reshape(sin, shape)
     return (xp.stack([a * cos - b * sin, b * cos + a * sin], axis=axis),)
 

@@ -1,7 +1,8 @@
 """Local operations of attention over a KV cache whose positions are dealt to the rows in turn.
 
-Position t lies on row ``t mod rows`` in slot ``t // rows``. Blocks: queries ``[1, cols, kv, repeat, *dims]``, keys and
-values ``[rows, cols, slots, kv, *dims]``, scores ``[rows, cols, slots, kv, repeat]``. ``dims`` are the two dimensions
+Position t lies on row ``t mod rows`` in slot ``t // rows``. Blocks: queries
+``[1, outer, inner, kv, repeat, *dims]``, keys and values ``[rows, outer, inner, slots, kv, *dims]``, scores
+``[rows, outer, inner, slots, kv, repeat]``. ``dims`` are the two dimensions
 of the rotary pairs.
 """
 
@@ -16,7 +17,7 @@ from wse_emu.program.value import Value
 
 def _append(moment: Moment, attributes: Attributes, cache: Any, new: Any) -> tuple[Any, ...]:
     rows = attributes["rows"]
-    new = moment.xp.reshape(new, (new.shape[1], *cache.shape[3:]))
+    new = moment.xp.reshape(new, (*cache.shape[1:3], *cache.shape[4:]))
     return (moment.put(cache, moment.position % rows, moment.position // rows, new),)
 
 
@@ -40,11 +41,10 @@ def _scores_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple
 
 def _scores(moment: Moment, attributes: Attributes, query: Any, keys: Any) -> tuple[Any, ...]:
     xp = moment.xp
-    keys = keys[:, :, : moment.slots, ...]
-    rows, cols, slots, kv = keys.shape[:4]
-    keys = xp.reshape(keys, (rows, cols, slots, kv, 1, -1))
-    query = xp.reshape(query, (1, cols, 1, kv, query.shape[3], -1))
-    return (xp.sum(keys * query, axis=-1) * xp.asarray(attributes["scale"], dtype=keys.dtype),)
+    keys = keys[: moment.rows_in_use(keys.shape[0]), :, :, : moment.slots, ...]
+    keys = xp.reshape(keys, (*keys.shape[:5], 1, -1))
+    query = xp.reshape(query, (*query.shape[:3], 1, *query.shape[3:5], -1))
+    return (xp.sum(keys * (query * attributes["scale"]), axis=-1),)
 
 
 OPS["scores"] = Op(
@@ -54,10 +54,11 @@ OPS["scores"] = Op(
 
 def _mask(moment: Moment, attributes: Attributes, scores: Any) -> tuple[Any, ...]:
     """Positions that are not there yet score −∞."""
-    xp, rows = moment.xp, attributes["rows"]
-    row = xp.reshape(xp.arange(rows), (rows, 1, 1, 1, 1))
-    slot = xp.reshape(xp.arange(scores.shape[2]), (1, 1, -1, 1, 1))
-    return (xp.where(slot * rows + row <= moment.position, scores, xp.asarray(-xp.inf, dtype=scores.dtype)),)
+    xp = moment.xp
+    row = xp.reshape(xp.arange(scores.shape[0]), (-1, 1, 1, 1, 1, 1))
+    slot = xp.reshape(xp.arange(scores.shape[3]), (1, 1, 1, -1, 1, 1))
+    there = slot * attributes["rows"] + row <= moment.position
+    return (xp.where(there, scores, xp.asarray(-xp.inf, dtype=scores.dtype)),)
 
 
 OPS["mask"] = Op(
@@ -79,7 +80,7 @@ def _best_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[R
 OPS["best_score"] = Op(
     _best_results,
     lambda _v, outputs, _a, slots: (Work("add", slots * outputs[0].block_elements),),
-    lambda moment, _a, scores: (moment.xp.max(scores, axis=2, keepdims=True),),
+    lambda moment, _a, scores: (moment.xp.max(scores, axis=3, keepdims=True),),
 )
 
 OPS["exp_difference"] = Op(
@@ -103,14 +104,13 @@ def _weigh_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[
 def _weigh(moment: Moment, _attributes: Attributes, weights: Any, cache: Any) -> tuple[Any, ...]:
     """Weighted sum of the cached values over this PE's slots, and the sum of the weights."""
     xp = moment.xp
-    rows, cols, slots, kv, repeat = weights.shape
-    dims = cache.shape[4:]
-    cache = xp.reshape(cache[:, :, :slots, ...], (rows, cols, slots, kv, 1, -1))
-    mixed = xp.sum(weights[..., None] * cache, axis=2)
-    total = xp.sum(weights, axis=2)
+    rows, slots, dims = weights.shape[0], weights.shape[3], cache.shape[5:]
+    cache = xp.reshape(cache[:rows, :, :, :slots, ...], (rows, *cache.shape[1:3], slots, cache.shape[4], 1, -1))
+    mixed = xp.sum(weights[..., None] * cache, axis=3)
+    total = xp.sum(weights, axis=3)
     return (
-        xp.reshape(mixed, (rows, cols, kv, repeat, *dims)),
-        xp.reshape(total, (rows, cols, kv, repeat, *(1,) * len(dims))),
+        xp.reshape(mixed, (*mixed.shape[:-1], *dims)),
+        xp.reshape(total, (*total.shape, *(1,) * len(dims))),
     )
 
 

@@ -14,12 +14,10 @@ def _lookup_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple
 
 def _lookup(moment: Moment, attributes: Attributes, table: Any, token: Any) -> tuple[Any, ...]:
     """The column of PEs that owns the token's row gives it, all others give zeros."""
-    xp, cols, rows = moment.xp, attributes["cols"], attributes["rows"]
-    index = token[0, 0, 0]
-    owner = xp.reshape(xp.arange(cols), (1, cols, 1)) == index // attributes["block"]
-    row = xp.reshape(xp.take(table, xp.reshape(index, (1,)), axis=2), (table.shape[0], 1, table.shape[1]))
-    if table.shape[0] < rows:
-        row = xp.concat([row, xp.zeros((rows - table.shape[0], 1, table.shape[1]), dtype=row.dtype)], axis=0)
+    xp, block = moment.xp, attributes["block"]
+    index = xp.reshape(token, (1,))
+    owner = xp.reshape(xp.arange(table.shape[2] // block), (1, -1, 1, 1)) == index // block
+    row = xp.reshape(xp.take(table, index, axis=2), (table.shape[0], 1, 1, table.shape[1]))
     return (xp.where(owner, row, xp.zeros_like(row)),)
 
 
@@ -38,12 +36,12 @@ def _argmax_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple
 def _argmax(moment: Moment, attributes: Attributes, logits: Any) -> tuple[Any, ...]:
     """Best logit of each column of PEs and its token; padding never wins, the lowest token wins a tie."""
     xp = moment.xp
-    cols, block = logits.shape[1], logits.shape[2]
-    token = xp.reshape(xp.arange(cols * block, dtype=xp.int32), (1, cols, block))
+    cols, block = logits.shape[1], logits.shape[3]
+    token = xp.reshape(xp.arange(cols * block, dtype=xp.int32), logits.shape)
     logits = xp.where(token < attributes["vocabulary"], logits, xp.asarray(-xp.inf, dtype=logits.dtype))
-    best = xp.argmax(logits, axis=2, keepdims=True)
-    first = xp.reshape(xp.arange(cols, dtype=xp.int32), (1, cols, 1)) * block
-    return xp.max(logits, axis=2, keepdims=True), xp.astype(best, xp.int32) + first
+    best = xp.argmax(logits, axis=3, keepdims=True)
+    first = xp.reshape(xp.arange(cols, dtype=xp.int32), (1, cols, 1, 1)) * block
+    return xp.max(logits, axis=3, keepdims=True), xp.astype(best, xp.int32) + first
 
 
 OPS["argmax"] = Op(

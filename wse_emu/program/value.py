@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from wse_emu.program.layout import Layout
+from wse_emu.program.layout import Layout, grid
 
 Kind = Literal["input", "weight", "state", "temporary"]
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4}
@@ -34,6 +34,11 @@ class Value:
     def block(self) -> tuple[int, ...]:
         """The shape of one PE's piece."""
         return self.layout.block(self.shape, self.rows, self.cols)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """(rows, outer columns, inner columns) that hold distinct blocks: how engines stack them."""
+        return grid(self.layout, self.shape, self.rows, self.cols)
 
     @property
     def block_elements(self) -> int:

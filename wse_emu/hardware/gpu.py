@@ -1,0 +1,41 @@
+"""The GPUs that stand beside the wafer."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+
+from wse_emu.errors import WseError
+from wse_emu.hardware.wafer import PRESETS
+
+
+@dataclass(frozen=True)
+class GpuSpec:
+    """Datasheet of one GPU (source: gpus.toml); None where a value is not published."""
+
+    name: str
+    hbm_bytes: float
+    hbm_bytes_per_second: float
+    fp16_flops: float
+    tdp_watts: float
+    fp8_flops: float | None = None
+    l2_bytes: float | None = None
+    usd_per_hour: float | None = None
+
+
+@cache
+def load_gpus() -> tuple[GpuSpec, ...]:
+    """All presets, in the order of their file."""
+    tables = tomllib.loads((PRESETS / "gpus.toml").read_text("utf-8"))
+    return tuple(GpuSpec(name=name, **table) for name, table in tables.items())
+
+
+def gpu_names() -> tuple[str, ...]:
+    return tuple(gpu.name for gpu in load_gpus())
+
+
+def load_gpu(name: str) -> GpuSpec:
+    """The preset ``name``; WseError if there is none."""
+    for gpu in load_gpus():
+        if gpu.name == name:
+            return gpu
+    raise WseError(f"unknown GPU {name!r}; what works: {', '.join(gpu_names())}")
