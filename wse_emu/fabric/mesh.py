@@ -1,0 +1,74 @@
+"""A mesh of PEs with its defects."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from wse_emu.errors import WseError
+from wse_emu.fabric.defects import PE, Defects
+from wse_emu.fabric.graph import MeshDiGraph, MeshGraph
+from wse_emu.fabric.region import Region
+from wse_emu.hardware.wafer import WaferSpec
+
+
+class Mesh:
+    """``columns`` × ``rows`` PEs at (x, y), joined to their neighbours; those in ``defects`` are not there.
+
+    Raises WseError for an empty mesh, or a defect that lies outside.
+    """
+
+    def __init__(self, columns: int, rows: int, *, defects: Defects | None = None) -> None:
+        if columns < 1 or rows < 1:
+            raise WseError(f"a mesh of {columns}×{rows} PEs is empty; at least 1×1 works")
+        self.columns, self.rows = columns, rows
+        self.defects = defects or Defects()
+        for pe in self.defects.pes.union(*self.defects.links):
+            if not self._inside(pe):
+                raise WseError(f"defect at {pe}: outside the mesh of {columns}×{rows} PEs")
+
+    @classmethod
+    def from_spec(cls, spec: WaferSpec, *, whole_fabric: bool = False, defects: Defects | None = None) -> "Mesh":
+        """The usable PEs of a wafer, or all of its fabric."""
+        size = (spec.fabric_columns, spec.fabric_rows) if whole_fabric else (spec.columns, spec.rows)
+        return cls(*size, defects=defects)
+
+    def __contains__(self, pe: object) -> bool:
+        return isinstance(pe, tuple) and len(pe) == 2 and self._inside(pe) and pe not in self.defects.pes  # noqa: PLR2004
+
+    def check_region(self, region: Region, what: str) -> None:
+        """WseError if ``region``, which holds ``what``, is empty, leaves the mesh or covers a dead PE."""
+        if region.width < 1 or region.height < 1:
+            raise WseError(f"{what}: the region {region} is empty; at least 1×1 works")
+        if region.x < 0 or region.y < 0 or region.right > self.columns or region.bottom > self.rows:
+            raise WseError(
+                f"{what}: the region {region} (columns × rows) leaves the mesh of {self.columns}×{self.rows} PEs; "
+                f"columns 0 to {self.columns - 1} and rows 0 to {self.rows - 1} work"
+            )
+        dead = sorted(pe for pe in self.defects.pes if region.contains(pe))
+        if dead:
+            raise WseError(f"{what}: the region {region} covers the dead PE {dead[0]}; a region beside it works")
+
+    @cached_property
+    def graph(self) -> MeshGraph:
+        """The mesh as an undirected networkx graph that takes no memory of its own."""
+        return MeshGraph(self)
+
+    def with_links(
+        self, links: np.ndarray, nodes: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[MeshGraph, MeshDiGraph]:
+        """The graph and its directed form, with ``wavelets`` on every edge and ``nodes``' arrays on every node.
+
+        ``links`` is ``[E W N S, rows, columns]``: wavelets that left each PE; the undirected edge has both ways' sum.
+        ``nodes`` are arrays ``[rows, columns]`` by attribute. Raises WseError for other shapes.
+        """
+        if links.shape != (4, self.rows, self.columns):
+            raise WseError(f"links of shape {links.shape}: (4, {self.rows}, {self.columns}) is the mesh's")
+        for name, array in (nodes or {}).items():
+            if array.shape != (self.rows, self.columns):
+                raise WseError(f"node attribute {name} of shape {array.shape}: ({self.rows}, {self.columns}) is the mesh's")
+        return MeshGraph(self, links, nodes), MeshDiGraph(self, links, nodes)
+
+    def _inside(self, pe: PE) -> bool:
+        x, y = pe
+        return isinstance(x, int) and isinstance(y, int) and 0 <= x < self.columns and 0 <= y < self.rows
