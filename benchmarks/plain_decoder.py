@@ -147,19 +147,19 @@ def inverse_frequencies(rope: "Rope", head_dim: int) -> NDArray[np.float64]:
     scaling = rope.scaling
     if scaling is None:
         return frequencies
+    slowed: NDArray[np.float64] = frequencies / scaling.factor
     if scaling.kind == "linear":
-        return frequencies / scaling.factor
+        return slowed
     if scaling.kind == "factors":
-        return frequencies / np.array(scaling.factors)
+        return frequencies / np.array(scaling.factors, dtype=np.float64)
     # Llama 3.1: waves longer than the old context / low factor slow down, short ones stay, those between are blended
     long, short = (scaling.original_context / f for f in (scaling.low_frequency_factor, scaling.high_frequency_factor))
     waves = 2 * np.pi / frequencies
     smooth = (scaling.original_context / waves - scaling.low_frequency_factor) / (
         scaling.high_frequency_factor - scaling.low_frequency_factor
     )
-    blended = (1 - smooth) * frequencies / scaling.factor + smooth * frequencies
-    frequencies = np.where(waves > long, frequencies / scaling.factor, np.where(waves < short, frequencies, blended))
-    return frequencies
+    blended = (1 - smooth) * slowed + smooth * frequencies
+    return np.where(waves > long, slowed, np.where(waves < short, frequencies, blended))
 
 
 def seconds_per_token(decoder: PlainDecoder, prompt_ids: Sequence[int], tokens: int) -> list[float]:
