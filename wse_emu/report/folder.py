@@ -1,0 +1,54 @@
+"""Files that a run leaves: each is written under a temporary name and renamed, so that none is ever half there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wse_emu.errors import WseError
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the folder ``path`` and try that it can be written; WseError if not. Called before the long work."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise WseError(f"--out {path}: cannot be written ({error.strerror}); a folder that you may write to works") from None
+
+
+def check_parent(path: Path, option: str) -> None:
+    """WseError if ``path`` cannot be made because its folder is not there or it is a folder itself."""
+    if not path.parent.is_dir() or path.is_dir():
+        raise WseError(f"{option} {path}: the folder {path.parent} must exist, and {path.name} must be a file's name")
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it; WseError if that fails, nothing half-written."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WseError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """``data`` as indented JSON."""
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    write_file(path, lambda partial: partial.write_text(text + "\n", "utf-8") and None)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """``array`` as .npy."""
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    write_file(path, write)

@@ -1,0 +1,84 @@
+"""Tables for the console."""
+
+from typing import Any
+
+from rich.table import Table
+
+Summary = dict[str, Any]
+
+
+def decode_table(report: Summary) -> Table:
+    """One table: rates, cycles by kernel, traffic, SRAM, padding; every group says how it was obtained."""
+    table = Table(title=_title(report), title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_column("")
+    _rates(table, report)
+    table.add_section()
+    _kernels(table, report)
+    table.add_section()
+    _resources(table, report)
+    return table
+
+
+def _title(report: Summary) -> str:
+    wafer = report["wafer"]
+    return f"{report['model']} on {wafer['name']} ({wafer['columns']}×{wafer['rows']} PEs), mapping {report['mapping']}"
+
+
+def _rates(table: Table, report: Summary) -> None:
+    clock = report["wafer"]["clock_hz"] / 1e9
+    note = f"timing model, {clock:g} GHz, {report['precision']}"
+    table.add_row(f"[bold]{report['wafer']['name']}[/]", f"[bold]{report['tokens_per_second']:,.0f}[/] tokens/s", note)
+    for rate in report["baseline"]:
+        fits = rate["tokens_per_second"] > 0
+        speed = f"{rate['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
+        table.add_row(rate["gpu"], speed, f"{rate['level']}, 16-bit, bound by {rate['bound_by']}" if fits else rate["level"])
+
+
+def _kernels(table: Table, report: Summary) -> None:
+    kernels: dict[str, float] = report["cycles_by_kernel"]
+    total = sum(kernels.values())
+    table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", "timing model, mean over the new tokens")
+    for name, cycles in sorted(kernels.items(), key=lambda item: -item[1]):
+        if round(cycles):
+            table.add_row(f"  {name}", f"{cycles:,.0f}", f"{cycles / total:5.1%} {'█' * round(24 * cycles / total)}")
+
+
+def _resources(table: Table, report: Summary) -> None:
+    link, memory = report["busiest_link"], report["sram"]
+    tokens = len(report["token_ids"])
+    table.add_row("wavelet-hops per token", f"{report['wavelet_hops'] / tokens:,.0f}", "counted per link")
+    where = f"leaving PE ({link['x']},{link['y']}) to the {_WAYS[link['towards']]}"
+    table.add_row("busiest link per token", f"{link['wavelets'] / tokens:,.0f} wavelets", where)
+    used, capacity = memory["used_bytes"], memory["capacity_bytes"]
+    table.add_row("SRAM", f"{_size(used)} of {_size(capacity)}", f"{used / capacity:.1%} of the wafer")
+    fullest = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in memory["max_pe"].items() if size)
+    table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", fullest)
+    table.add_row("padding", f"{memory['padding']:.1%}", "of the weights on the PEs is there to fill blocks")
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in report["seconds"].items())
+    table.add_row("this machine", f"{tokens / report['seconds']['decode']:,.1f} tokens/s", f"measured, prompt included; {seconds}")
+
+
+_WAYS = {"E": "east", "W": "west", "N": "north", "S": "south"}
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:,.4g} {unit}"
+        count /= 1000
+    return f"{count:,.4g} GB"
+
+
+def info_tables(info: dict[str, list[dict[str, Any]]]) -> list[Table]:
+    """One table for each group of :func:`wse_emu.hardware.info.wafer_info`."""
+    tables = []
+    for title, rows in info.items():
+        table = Table("", "", "", "", title=title, title_justify="left", show_header=False, show_edge=False)
+        table.columns[1].justify = "right"
+        for row in rows:
+            value = row["value"] if isinstance(row["value"], str) else f"{row['value']:,.6g}"
+            table.add_row(row["name"], value, row["unit"], f"[dim]{row['level']}[/]")
+        tables.append(table)
+    return tables
