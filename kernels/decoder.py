@@ -132,14 +132,16 @@ def _attention(b: Builder, shapes: Shapes, hidden: Value, angle: tuple[Value, Va
         normed = rms_norm(b, hidden, norm, epsilon=config.norm_epsilon)
     with b.kernel("qkv"):
         heads = _heads(b, shapes, normed)
-    both, value = (b.local("take", heads, start=i, stop=j) for i, j in ((0, repeat + 1), (repeat + 1, repeat + 2)))
+        both = b.local("take", heads, start=0, stop=repeat + 1)
+        value = b.local("take", heads, start=repeat + 1, stop=repeat + 2)
     if config.qk_norm:
         with b.kernel("norm"):
             weight = b.weight("qk_norm", (repeat + 1, *shapes.pairs), Layout((None, *shapes.pair_dims), shapes.inner))
             both = head_norm(b, both, weight, epsilon=config.norm_epsilon)
     with b.kernel("rope"):
         both = rope(b, both, *angle, pairing=config.rope.pairing)
-    query, key = (b.local("take", both, start=i, stop=j) for i, j in ((0, repeat), (repeat, repeat + 1)))
+        query = b.local("take", both, start=0, stop=repeat)
+        key = b.local("take", both, start=repeat, stop=repeat + 1)
     with b.kernel("attention"):
         b.append(keys, key)
         b.append(values, value)

@@ -23,7 +23,7 @@ def _row(name: str, value: float | str, unit: str, level: str) -> Row:
 
 
 def _parts(spec: WaferSpec) -> list[Row]:
-    source = "preset, source in its TOML"
+    source = "from its TOML"
     return [
         _row("fabric", f"{spec.fabric_columns} × {spec.fabric_rows}", "columns × rows", source),
         _row("usable", f"{spec.columns} × {spec.rows}", "columns × rows", source),
@@ -33,7 +33,7 @@ def _parts(spec: WaferSpec) -> list[Row]:
         _row("clock", spec.clock_hz / 1e9, "GHz", source),
         _row("hop", spec.hop_cycles, "cycles", source),
         _row("link", float(spec.link_interval), "cycles per wavelet", source),
-        _row("stage (receive, combine, send)", spec.stage_cycles, "cycles", "derived"),
+        _row("stage", spec.stage_cycles, "cycles to receive, combine, send", "derived"),
         _row("fma float16", float(spec.rates["fma_float16"]), "per cycle and PE", source),
         _row("fma float32", float(spec.rates["fma_float32"]), "per cycle and PE", source),
         _row("colors", spec.colors, f"of which the runtime keeps {spec.runtime_colors}", source),
@@ -62,7 +62,7 @@ def _peaks(spec: WaferSpec) -> list[Row]:
     return [
         _row("SRAM", derived["sram_bytes"] / 1e9, "GB", "derived: cores × SRAM per PE"),
         _row("memory bandwidth", derived["memory_bytes_per_second"] / 1e15, "PB/s", "derived: cores × 24 B × clock"),
-        _row("fabric bandwidth", derived["fabric_bits_per_second"] / 1e15, "Pb/s", "derived: cores × 256 bit × clock / link interval"),
+        _row("fabric bandwidth", derived["fabric_bits_per_second"] / 1e15, "Pb/s", "derived: cores × 256 bit × clock / link"),
         *(
             _row(f"peak {dtype}", 2 * float(spec.rates[f"fma_{dtype}"]) * spec.pes * spec.clock_hz / 1e15, "PFLOP/s", level)
             for dtype, level in (("float16", "derived: 2 × rate × usable PEs"), ("float32", "derived: 2 × rate × usable PEs"))
@@ -89,8 +89,8 @@ def _published(spec: WaferSpec) -> list[Row]:
 def _b200(spec: WaferSpec) -> list[Row]:
     gpu = load_gpu("B200")
     derived = derived_aggregates(spec)["memory_bytes_per_second"] / gpu.hbm_bytes_per_second
-    rows = [_row("memory bandwidth, from the parts", derived, "× a B200's 8 TB/s", "derived")]
+    rows = [_row("memory, from the parts", derived, "× a B200's 8 TB/s", "derived")]
     if "memory_bytes_per_second" in spec.published:
         ratio = spec.published["memory_bytes_per_second"] / gpu.hbm_bytes_per_second
-        rows.insert(0, _row("memory bandwidth, published", ratio, "× a B200's 8 TB/s", "published / published"))
+        rows.insert(0, _row("memory, published", ratio, "× a B200's 8 TB/s", "published / published"))
     return rows

@@ -3,19 +3,22 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from wse_emu.baseline import BaselineRate
+from wse_emu.decode import Result
 from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.mappings.plan import Plan
 from wse_emu.program import Memory
-from wse_emu.fabric.region import Region
 
 LEVEL = "timing model"
 """How the wafer's figures were obtained; the tokens themselves are computed."""
 
 
 def summary(
-    result: Any, spec: WaferSpec, memory: Memory, regions: dict[str, Region], rates: list[BaselineRate], facts: dict[str, Any]
+    result: Result, spec: WaferSpec, plan: Plan, rates: list[BaselineRate], facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """A finished decode (:class:`wse_emu.decode.Result`) as plain data; ``facts`` (model, mapping, …) come first."""
+    """A finished decode as plain data; ``facts`` (model, mapping, …) come first."""
     return {
         **facts,
         "prompt_ids": result.prompt_ids,
@@ -28,8 +31,8 @@ def summary(
         "wavelet_hops": int(result.links.sum()),
         "max_link_wavelets": int(result.links.max()),
         "busiest_link": busiest_link(result.links),
-        "sram": sram(memory),
-        "regions": {name: asdict(region) for name, region in regions.items()},
+        "sram": sram(plan.memory),
+        "regions": {name: asdict(region) for name, region in plan.regions.items()},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
         "level": LEVEL,
@@ -49,14 +52,7 @@ def sram(memory: Memory) -> dict[str, Any]:
     }
 
 
-def busiest_link(links: Any) -> dict[str, Any]:
-    """The link with most wavelets: the PE (x, y) they leave and the way they go."""
-    direction, y, x = (int(i) for i in divmod_index(links))
+def busiest_link(links: np.ndarray) -> dict[str, Any]:
+    """The link with most wavelets: the PE (x, y) they leave and the way they go. ``links`` is [E W N S, rows, columns]."""
+    direction, y, x = (int(i) for i in np.unravel_index(links.argmax(), links.shape))
     return {"x": x, "y": y, "towards": "EWNS"[direction], "wavelets": int(links[direction, y, x])}
-
-
-def divmod_index(links: Any) -> tuple[int, int, int]:
-    """Index of the largest entry of an array ``[4, rows, columns]``."""
-    flat = int(links.argmax())
-    _, rows, columns = links.shape
-    return flat // (rows * columns), flat // columns % rows, flat % columns

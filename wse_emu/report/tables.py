@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 Summary = dict[str, Any]
@@ -9,10 +10,8 @@ Summary = dict[str, Any]
 
 def decode_table(report: Summary) -> Table:
     """One table: rates, cycles by kernel, traffic, SRAM, padding; every group says how it was obtained."""
-    table = Table(title=_title(report), title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("")
+    table = Table("", "", "", title=_title(report), title_justify="left", show_header=False, box=SIMPLE, pad_edge=False)
+    table.columns[1].justify = "right"
     _rates(table, report)
     table.add_section()
     _kernels(table, report)
@@ -33,13 +32,13 @@ def _rates(table: Table, report: Summary) -> None:
     for rate in report["baseline"]:
         fits = rate["tokens_per_second"] > 0
         speed = f"{rate['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
-        table.add_row(rate["gpu"], speed, f"{rate['level']}, 16-bit, bound by {rate['bound_by']}" if fits else rate["level"])
+        table.add_row(rate["gpu"], speed, f"{rate['level']}, 16-bit, by its {rate['bound_by']}" if fits else rate["level"])
 
 
 def _kernels(table: Table, report: Summary) -> None:
     kernels: dict[str, float] = report["cycles_by_kernel"]
     total = sum(kernels.values())
-    table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", "timing model, mean over the new tokens")
+    table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", "timing model, mean")
     for name, cycles in sorted(kernels.items(), key=lambda item: -item[1]):
         if round(cycles):
             table.add_row(f"  {name}", f"{cycles:,.0f}", f"{cycles / total:5.1%} {'█' * round(24 * cycles / total)}")
@@ -53,11 +52,16 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_row("busiest link per token", f"{link['wavelets'] / tokens:,.0f} wavelets", where)
     used, capacity = memory["used_bytes"], memory["capacity_bytes"]
     table.add_row("SRAM", f"{_size(used)} of {_size(capacity)}", f"{used / capacity:.1%} of the wafer")
-    fullest = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in memory["max_pe"].items() if size)
-    table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", fullest)
-    table.add_row("padding", f"{memory['padding']:.1%}", "of the weights on the PEs is there to fill blocks")
-    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in report["seconds"].items())
-    table.add_row("this machine", f"{tokens / report['seconds']['decode']:,.1f} tokens/s", f"measured, prompt included; {seconds}")
+    table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", "")
+    for name, size in memory["max_pe"].items():
+        table.add_row(f"  {name.replace('_', ' ')}", f"{size:,} bytes", "")
+    table.add_row("padding", f"{memory['padding']:.1%}", "of the weights' space, to fill blocks")
+    table.add_section()
+    seconds = report["seconds"]
+    passes = tokens + len(report["prompt_ids"]) - 1
+    table.add_row("this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}, prompt included")
+    for name, value in seconds.items():
+        table.add_row(f"  {name}", f"{value:.2f} s", "")
 
 
 _WAYS = {"E": "east", "W": "west", "N": "north", "S": "south"}
@@ -75,7 +79,7 @@ def info_tables(info: dict[str, list[dict[str, Any]]]) -> list[Table]:
     """One table for each group of :func:`wse_emu.hardware.info.wafer_info`."""
     tables = []
     for title, rows in info.items():
-        table = Table("", "", "", "", title=title, title_justify="left", show_header=False, show_edge=False)
+        table = Table("", "", "", "", title=title, title_justify="left", show_header=False, box=SIMPLE, pad_edge=False)
         table.columns[1].justify = "right"
         for row in rows:
             value = row["value"] if isinstance(row["value"], str) else f"{row['value']:,.6g}"

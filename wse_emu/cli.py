@@ -1,0 +1,145 @@
+"""The command line: `wse-emu decode`, `info`, `models`. Thin; the work is done by the library."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from wse_emu import __version__
+from wse_emu.errors import WseError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+models_app = typer.Typer(no_args_is_help=True, help="Models that are known by name.")
+app.add_typer(models_app, name="models")
+
+INTERRUPTED = 130
+"""Exit code of a run that Ctrl-C ended, as shells have it."""
+
+
+def main() -> None:
+    """Run the command line; every error that a user can cause is one line on stderr and exit code 2."""
+    try:
+        app()
+    except WseError as error:
+        _fail(f"wse-emu: {error}", 2)
+    except KeyboardInterrupt:
+        _fail("wse-emu: interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except MemoryError:
+        _fail("wse-emu: this machine's memory is too small for the model; a smaller model works", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wse-emu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False
+) -> None:
+    """An emulator of wafer-scale engines: real transformers on a mesh of up to 900,000 processing elements."""
+
+
+@app.command()
+def decode(  # noqa: PLR0917
+    model: Annotated[str, typer.Option(help="tiny, smollm2, a .gguf file, a safetensors folder, or hf:owner/name.")] = "tiny",
+    prompt: Annotated[str | None, typer.Option(help="Text to continue.  [default: Once upon a time]")] = None,
+    prompt_ids: Annotated[str | None, typer.Option(help="Token ids instead of a text: 1,2,3.")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Put the prompt through the model's chat template.")] = False,
+    tokens: Annotated[int, typer.Option(help="New tokens; an end-of-sequence token stops earlier.")] = 32,
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    mapping: Annotated[str, typer.Option(help="shared (all layers on one grid) or pipeline (a region per layer).")] = "shared",
+    placement: Annotated[str, typer.Option(help="Where a pipeline's regions lie: row_major or snake.")] = "row_major",
+    grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS of the region, or of each layer's.  [default: fewest cycles]")] = None,
+    reduce: Annotated[str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS or auto.")] = "auto",
+    backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
+    seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    temperature: Annotated[float, typer.Option(help="0 decodes greedily.")] = 0.0,
+    top_k: Annotated[int | None, typer.Option(help="Sample among the K best tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Sample among the best tokens of this mass.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    save_logits: Annotated[Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json and traffic.png.")] = None,
+) -> None:
+    """Decode text on an emulated wafer: the tokens, the cycles, the traffic, and GPUs beside it."""
+    from wse_emu.report.decode_run import DecodeOptions, run_decode
+
+    if prompt is not None and prompt_ids is not None:
+        raise WseError("--prompt and --prompt-ids: give one of them")
+    options = DecodeOptions(
+        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, backend,
+        seed, temperature, top_k, top_p, json_output, save_logits, out,
+    )  # fmt: skip
+    run_decode(options)
+
+
+@app.command()
+def info(
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show a wafer's parts, the peaks that follow from them, and the vendor's aggregates beside them."""
+    from wse_emu.hardware.info import wafer_info
+    from wse_emu.hardware.wafer import load_wafer
+    from wse_emu.report.tables import info_tables
+
+    spec = load_wafer(wafer)
+    facts = wafer_info(spec)
+    if json_output:
+        typer.echo(json.dumps({"wafer": spec.name, **facts}, ensure_ascii=False))
+        return
+    console = Console()
+    for table in info_tables(facts):
+        console.print(table, end="\n\n")
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """Models that are known by name, and whether they are here."""
+    from wse_emu.models.registry import load_model, model_names
+
+    for name in model_names():
+        try:
+            config = load_model(name).config
+            typer.echo(f"{name:10} {config.family}, {config.parameters:,} parameters, {config.layers} layers")
+        except WseError as error:
+            typer.echo(f"{name:10} not here: {error}")
+
+
+@models_app.command("fetch")
+def fetch_model(name: Annotated[str, typer.Argument(help="smollm2")]) -> None:
+    """Download a model's weights into the cache, and check them."""
+    from wse_emu.models.fetch import fetch
+
+    path = fetch(name, lambda line: typer.echo(line, err=True))
+    typer.echo(str(path))
+
+
+def _ids(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise WseError(f"--prompt-ids {text!r}: whole numbers separated by commas work, as 1,2,3") from None
+
+
+def _grid(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    rows, _, columns = text.lower().replace("×", "x").partition("x")
+    if not (rows.isdigit() and columns.isdigit()):
+        raise WseError(f"--grid {text!r}: ROWSxCOLUMNS works, as 24x32")
+    return int(rows), int(columns)
