@@ -6,6 +6,8 @@ Position t lies on row ``t mod rows`` in slot ``t // rows``. Blocks: queries
 of the rotary pairs.
 """
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from wse_emu.program.layout import Layout
@@ -43,8 +45,14 @@ def _scores(moment: Moment, attributes: Attributes, query: Any, keys: Any) -> tu
     xp = moment.xp
     keys = keys[: moment.rows_in_use(keys.shape[0]), :, :, : moment.slots, ...]
     keys = xp.reshape(keys, (*keys.shape[:5], 1, -1))
-    query = xp.reshape(query, (*query.shape[:3], 1, *query.shape[3:5], -1))
-    return (xp.sum(keys * (query * attributes["scale"]), axis=-1),)
+    query = xp.reshape(query * attributes["scale"], (*query.shape[:3], 1, *query.shape[3:5], -1))
+    if keys.shape[-1] > _WRITTEN_OUT:
+        return (xp.sum(keys * query, axis=-1),)
+    return (reduce(add, (keys[..., i] * query[..., i] for i in range(keys.shape[-1]))),)
+
+
+_WRITTEN_OUT = 8
+"""Dimensions on a PE up to which a dot product is written out: libraries sum slowly over so short an axis."""
 
 
 OPS["scores"] = Op(

@@ -1,0 +1,185 @@
+"""The whole path: mapped models write the tokens of independent decoders, whatever the mapping, shape and reduction."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.oracle import random_models, smollm2, tiny
+from tests.oracle.reference import Decoded, assert_agrees, greedy
+from wse_emu.decode import Sampling, map_model
+from wse_emu.errors import WseError
+from wse_emu.models import Model, load_model
+
+REDUCTIONS = ("chain", "two_way", "tree", "two_phase", "ktree", "ktree:3", "auto")
+
+
+@pytest.fixture(scope="module")
+def tiny_model() -> Model:
+    return load_model("tiny")
+
+
+def check(model: Model, expected: Decoded, tokens: int | None = None, **mapping: object) -> None:
+    """Decode and compare tokens exactly and logits within the oracle's tolerance."""
+    count = len(expected.token_ids) if tokens is None else tokens
+    session = map_model(model, positions=len(expected.prompt_ids) + count, **mapping)  # type: ignore[arg-type]
+    result = session.decode(list(expected.prompt_ids), count)
+    logits = np.stack([token.logits for token in result.tokens])
+    cut = Decoded(expected.prompt_ids, expected.token_ids[:count], expected.logits[:count])
+    assert_agrees(result.token_ids, logits, cut)
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+@pytest.mark.parametrize("prompt", sorted(tiny.PROMPTS))
+def test_tiny_writes_the_tokens_of_transformers(tiny_model: Model, prompt: str, mapping: str) -> None:
+    check(tiny_model, tiny.decoded(prompt), mapping=mapping)
+
+
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+def test_every_reduction_writes_the_same_tokens(tiny_model: Model, reduce: str) -> None:
+    check(tiny_model, tiny.decoded("story"), 24, reduce=reduce, shape=(13, 11))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (5, 3), (31, 37), (129, 65)])
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_shapes_that_divide_nothing_write_the_same_tokens(
+    tiny_model: Model, shape: tuple[int, int], mapping: str, big_memory: str
+) -> None:
+    check(tiny_model, tiny.decoded("story"), 12, shape=shape, mapping=mapping, wafer=big_memory)
+
+
+@pytest.fixture
+def big_memory(tmp_path: Path) -> str:
+    """A wafer whose PEs have memory for anything, so that any shape fits."""
+    from wse_emu.hardware.wafer import PRESETS
+
+    text = (PRESETS / "wse3.toml").read_text("utf-8").replace("sram_bytes = 49152", "sram_bytes = 1000000000")
+    path = tmp_path / "big.toml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("wafer", ["wse1", "wse2", "mini"])
+def test_every_wafer_writes_the_same_tokens(tiny_model: Model, wafer: str) -> None:
+    check(tiny_model, tiny.decoded("story"), 8, wafer=wafer)
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_jax_writes_the_same_tokens(tiny_model: Model, mapping: str) -> None:
+    check(tiny_model, tiny.decoded("story"), 16, backend="jax", mapping=mapping)
+
+
+@pytest.mark.parametrize("name", random_models.NAMES)
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_random_models_write_the_tokens_of_transformers(name: str, mapping: str, tmp_path: Path) -> None:
+    original = random_models.make(name)
+    expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], 16)
+    model = load_model(str(random_models.saved(original, tmp_path / name)))
+    check(model, expected, mapping=mapping, shape=(7, 5))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3"])
+def test_random_models_write_the_same_tokens_on_jax(name: str, tmp_path: Path) -> None:
+    original = random_models.make(next(known for known in random_models.NAMES if known.startswith(name)))
+    expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], 8)
+    model = load_model(str(random_models.saved(original, tmp_path / name)))
+    check(model, expected, backend="jax", shape=(6, 11))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", sorted(smollm2.PROMPTS))
+@pytest.mark.parametrize(("mapping", "backend"), [("shared", "numpy"), ("pipeline", "numpy"), ("shared", "jax")])
+def test_smollm2_writes_the_tokens_of_transformers(prompt: str, mapping: str, backend: str) -> None:
+    smollm2.path()
+    check(load_model("smollm2"), smollm2.decoded(prompt), mapping=mapping, backend=backend)
+
+
+def test_smollm2_writes_the_tokens_of_transformers_for_one_prompt() -> None:
+    smollm2.path()
+    check(load_model("smollm2"), smollm2.decoded("code"), 12)
+
+
+def test_a_longer_cache_than_one_slot_per_row_agrees(tiny_model: Model) -> None:
+    check(tiny_model, tiny.decoded("story"), shape=(9, 16))
+
+
+def test_the_wafers_own_choice_is_the_largest_logit(tiny_model: Model) -> None:
+    result = map_model(tiny_model).decode("Once upon a time", 12)
+    assert result.token_ids == [int(np.argmax(token.logits)) for token in result.tokens]
+
+
+def test_sampling_is_reproducible_and_follows_the_seed(tiny_model: Model) -> None:
+    session = map_model(tiny_model, on_host=True)
+    texts = [session.decode("Once", 12, Sampling(1.0, seed=seed)).token_ids for seed in (1, 1, 2, 3)]
+    assert texts[0] == texts[1]
+    assert len({tuple(text) for text in texts}) > 1
+
+
+def test_sampling_waits_for_the_host(tiny_model: Model) -> None:
+    greedily = map_model(tiny_model).decode("Once", 2)
+    sampled = map_model(tiny_model, on_host=True).decode("Once", 2, Sampling(1.0))
+    spec = map_model(tiny_model).spec
+    round_trip = 2 * spec.edge_latency_seconds * spec.clock_hz
+    assert sampled.cycles_per_token[1] > greedily.cycles_per_token[1] + round_trip
+
+
+def test_top_k_of_one_is_greedy(tiny_model: Model) -> None:
+    sampled = map_model(tiny_model, on_host=True).decode("Once", 8, Sampling(1.0, top_k=1))
+    assert sampled.token_ids == map_model(tiny_model).decode("Once", 8).token_ids
+
+
+def test_a_session_can_be_used_again(tiny_model: Model) -> None:
+    session = map_model(tiny_model)
+    first = session.decode("Once upon a time", 6)
+    session.decode("Another", 3)
+    assert session.decode("Once upon a time", 6).token_ids == first.token_ids
+
+
+def test_results_add_up(tiny_model: Model) -> None:
+    session = map_model(tiny_model, mapping="pipeline")
+    result = session.decode("Once upon a time", 6)
+    assert sum(result.cycles_by_kernel.values()) == pytest.approx(np.mean(result.cycles_per_token))
+    assert result.links.shape == (4, session.spec.rows, session.spec.columns)
+    used = np.zeros(result.clocks.shape, dtype=bool)
+    for region in session.plan.regions.values():
+        used[region.y : region.bottom, region.x : region.right] = True
+    assert ((result.clocks >= 0) == used).all()
+    assert result.clocks.max() > 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens", "message"),
+    [
+        ([], 4, "prompt is empty"),
+        ([5, 1024], 4, "prompt id 1024 .* 0 to 1023 work"),
+        ([-1], 4, "prompt id -1"),
+        ([1, 2], 0, "at least 1"),
+        ([1] * 100, 40, "fewer tokens"),
+    ],
+)
+def test_bad_prompts_are_refused(tiny_model: Model, prompt: Sequence[int], tokens: int, message: str) -> None:
+    session = map_model(tiny_model, positions=128)
+    with pytest.raises(WseError, match=message):
+        session.decode(prompt, tokens)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"wafer": "wse9"}, "unknown wafer 'wse9'; what works: wse1"),
+        ({"mapping": "diagonal"}, "unknown mapping 'diagonal'; what works: shared, pipeline"),
+        ({"mapping": "pipeline", "placement": "spiral"}, "unknown placement 'spiral'; what works: row_major, snake"),
+        ({"reduce": "star"}, "unknown reduction algorithm 'star'; what works: chain"),
+        ({"reduce": "ktree:0"}, "unknown reduction algorithm 'ktree:0'"),
+        ({"backend": "torch"}, "unknown backend 'torch'; what works: numpy, jax, cupy"),
+        ({"positions": 129}, "context of 128"),
+        ({"shape": (2000, 4)}, r"leaves the mesh of 755×1170 PEs"),
+        ({"shape": (0, 4)}, "empty"),
+        ({"wafer": "mini", "shape": (1, 2)}, "more than its 49,152"),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused(tiny_model: Model, wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(WseError, match=message) as caught:
+        map_model(tiny_model, **wrong)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
