@@ -60,9 +60,21 @@ def inner_columns(config: ModelConfig, cols: int) -> tuple[int, ...]:
     return tuple(1 << i for i in range(most.bit_length()))
 
 
-def embed_body(config: ModelConfig, rows: int, cols: int, *, reduce: str, choose: Chooser | None) -> Body:
+@dataclass(frozen=True)
+class Style:
+    """What all bodies of a program have in common: the dtype of weights, cache and activations, and the reductions."""
+
+    dtype: str = "float32"
+    reduce: str = "auto"
+    choose: Chooser | None = None
+
+    def builder(self, name: str, rows: int, cols: int) -> Builder:
+        return Builder(name, rows, cols, reduce=self.reduce, choose=self.choose, dtype=self.dtype)
+
+
+def embed_body(config: ModelConfig, style: Style, rows: int, cols: int) -> Body:
     """token (1,) -> hidden (hidden,)."""
-    b = Builder("embed", rows, cols, reduce=reduce, choose=choose)
+    b = style.builder("embed", rows, cols)
     token = b.input("token", (1,), SCALAR, "int32")
     table = b.weight("embedding", (config.vocabulary, config.hidden), Layout(("x", "y")))
     with b.kernel("embedding"):
@@ -70,23 +82,21 @@ def embed_body(config: ModelConfig, rows: int, cols: int, *, reduce: str, choose
         return b.build(embed(b, table, token))
 
 
-def angles_body(shapes: Shapes, rows: int) -> Body:
+def angles_body(shapes: Shapes, style: Style, rows: int) -> Body:
     """() -> cos, sin of the token's rotary angles."""
-    b = Builder("angles", rows, shapes.cols)
+    b = style.builder("angles", rows, shapes.cols)
     frequencies = b.weight("rope", (shapes.config.head_dim // 2,), shapes.frequencies())
     with b.kernel("rope"):
         return b.build(*angles(b, frequencies))
 
 
-def head_body(
-    config: ModelConfig, rows: int, cols: int, *, reduce: str, choose: Chooser | None, on_host: bool = False
-) -> Body:
+def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_host: bool = False) -> Body:
     """hidden (hidden,) -> logits (vocabulary,), token (1,).
 
     The token is the best one, chosen on the wafer; with ``on_host`` the logits leave for the host, which samples, and
     the wafer waits for its answer.
     """
-    b = Builder("head", rows, cols, reduce=reduce, choose=choose)
+    b = style.builder("head", rows, cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
     norm = b.weight("final_norm", (config.hidden,), HIDDEN)
     name = "embedding" if config.tied_embeddings else "lm_head"
@@ -101,12 +111,10 @@ def head_body(
     return b.build(logits, token)
 
 
-def layer_body(
-    shapes: Shapes, rows: int, *, positions: int, reduce: str, choose: Chooser | None, name: str = "layer"
-) -> Body:
+def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int) -> Body:
     """hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP."""
     config = shapes.config
-    b = Builder(name, rows, shapes.cols, reduce=reduce, choose=choose)
+    b = style.builder("layer", rows, shapes.cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
     half = config.head_dim // 2
     cos, sin = (b.input(part, (half,), shapes.frequencies()) for part in ("cos", "sin"))

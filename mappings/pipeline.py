@@ -1,20 +1,34 @@
 """A region per layer: the hidden state walks from region to region, and every layer works on weights of its own."""
 
+from functools import cache
+
+from wse_emu.errors import WseError
 from wse_emu.fabric.region import Region
 from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body, layer_body
 from wse_emu.mappings.fit import too_large
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.shapes import best_shape, extents
-from wse_emu.mappings.strategies import place
+from wse_emu.mappings.strategies import check_placement, place
 from wse_emu.program import Body, Call, Program, Transfer, memory
 
 
 def pipeline(request: Request) -> Plan:
     """Equal regions for the layers and one for embedding and head, all of equally many rows."""
-    rows, cols, inner = best_shape(request, _layers_alone, "a pipeline with a region per layer")
-    head_cols = _head_columns(request, rows)
-    widths = [head_cols, *[cols] * request.config.layers]
-    regions = place(request.placement, widths, rows, request.spec.columns, request.spec.rows)
+    config, spec = request.config, request.spec
+    ends = cache(lambda rows: _head_columns(request, rows))
+
+    def placed(rows: int, cols: int) -> list[Region]:
+        return place(request.placement, [ends(rows), *[cols] * config.layers], rows, spec.columns, spec.rows)
+
+    def room(rows: int, cols: int) -> bool:
+        try:
+            return bool(placed(rows, cols))
+        except WseError:
+            return False
+
+    check_placement(request.placement)
+    rows, cols, inner = best_shape(request, _layers_alone, "a pipeline with a region per layer", room)
+    regions = placed(rows, cols)
     program = _program(request, regions, inner)
     names = {"embedding and head": regions[0]} | {f"layer {i}": region for i, region in enumerate(regions[1:])}
     return Plan("pipeline", request.placement, program, names, memory(program, request.spec))
@@ -34,10 +48,8 @@ def _layers_alone(request: Request, rows: int, cols: int, inner: int) -> Program
 
 
 def _layer_bodies(request: Request, shapes: Shapes, rows: int) -> tuple[Body, Body]:
-    layer = layer_body(
-        shapes, rows, positions=request.positions, reduce=request.reduce, choose=request.estimator.choose
-    )
-    return angles_body(shapes, rows), layer
+    layer = layer_body(shapes, request.style, rows, positions=request.positions)
+    return angles_body(shapes, request.style, rows), layer
 
 
 def _head_columns(request: Request, rows: int) -> int:
@@ -52,10 +64,8 @@ def _head_columns(request: Request, rows: int) -> int:
 
 def _ends(request: Request, region: Region) -> tuple[Call, Call]:
     rows, cols = region.height, region.width
-    embed = embed_body(request.config, rows, cols, reduce=request.reduce, choose=request.estimator.choose)
-    head = head_body(
-        request.config, rows, cols, reduce=request.reduce, choose=request.estimator.choose, on_host=request.on_host
-    )
+    embed = embed_body(request.config, request.style, rows, cols)
+    head = head_body(request.config, request.style, rows, cols, on_host=request.on_host)
     return (
         Call(embed, region, ("token",), ("hidden",)),
         Call(head, region, ("hidden",), ("logits", "token")),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wse_emu.engines.estimate import Estimator
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.kernels.decoder import Style
 from wse_emu.models.config import ModelConfig
 from wse_emu.program import Memory, Program
 
@@ -27,6 +28,13 @@ class Request:
     on_host: bool = False
     shape: tuple[int, int] | None = None
     """Rows and columns of the shared region, or of a layer's region; None: chosen by the timing model."""
+    dtype: str = "float32"
+    """Of weights, cache and activations on the PEs."""
+
+    @property
+    def style(self) -> Style:
+        """What the bodies of this request have in common."""
+        return Style(self.dtype, self.reduce, self.estimator.choose)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,13 @@ from wse_emu.program import Program, memory
 Programmer = Callable[[Request, int, int, int], Program]
 """(request, rows, columns, columns that share a key-value head) -> the program of one token."""
 
+Room = Callable[[int, int], bool]
+
+
+def _anywhere(_rows: int, _cols: int) -> bool:
+    return True
+
+
 CANDIDATES = 14
 """Extents tried along each axis."""
 
@@ -26,10 +33,10 @@ def check_shape(request: Request, rows: int, cols: int) -> Region:
     return region
 
 
-def best_shape(request: Request, program: Programmer, what: str) -> tuple[int, int, int]:
+def best_shape(request: Request, program: Programmer, what: str, room: Room = _anywhere) -> tuple[int, int, int]:
     """(rows, columns, columns that share a head) with the fewest cycles at half the context.
 
-    Raises WseError with what would fit when no shape does.
+    ``room`` says which shapes the wafer has room for. Raises WseError with what would fit when no shape does.
     """
     if request.shape is not None:
         rows, cols = request.shape
@@ -37,12 +44,17 @@ def best_shape(request: Request, program: Programmer, what: str) -> tuple[int, i
         shapes = [request.shape]
     else:
         shapes = list(_shapes(request))
-    fitting = []
+    fitting, crowded = [], False
     for rows, cols in shapes:
         inner = inner_columns(request.config, cols)[-1]
         made = program(request, rows, cols, inner)
-        if memory(made, request.spec).fits:
+        if not memory(made, request.spec).fits:
+            continue
+        if room(rows, cols):
             fitting.append((_cycles(request, made), rows, cols, inner))
+        crowded = True
+    if not fitting and crowded:
+        raise WseError(f"{what}: {request.spec.name} has no room for so many; the mapping `shared`, or a larger wafer, works")
     if not fitting:
         rows, cols = max(shapes, key=lambda shape: shape[0] * shape[1])
         raise too_large(request, program(request, rows, cols, inner_columns(request.config, cols)[-1]), what)

@@ -22,11 +22,10 @@ def _plan(request: Request, rows: int, cols: int, inner: int) -> Plan:
 
 def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
     config, region = request.config, Region(0, 0, cols, rows)
-    shapes = Shapes(config, cols, inner)
-    common = {"reduce": request.reduce, "choose": request.estimator.choose}
-    layer = layer_body(shapes, rows, positions=request.positions, **common)  # type: ignore[arg-type]
-    embed = embed_body(config, rows, cols, **common)  # type: ignore[arg-type]
-    head = head_body(config, rows, cols, on_host=request.on_host, **common)  # type: ignore[arg-type]
+    shapes, style = Shapes(config, cols, inner), request.style
+    layer = layer_body(shapes, style, rows, positions=request.positions)
+    embed = embed_body(config, style, rows, cols)
+    head = head_body(config, style, rows, cols, on_host=request.on_host)
     layers = (
         Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(config.layers)
     )
@@ -34,7 +33,7 @@ def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
         "shared",
         (
             Call(embed, region, ("token",), ("hidden",)),
-            Call(angles_body(shapes, rows), region, (), ("cos", "sin")),
+            Call(angles_body(shapes, style, rows), region, (), ("cos", "sin")),
             *layers,
             Call(head, region, ("hidden",), ("logits", "token")),
         ),

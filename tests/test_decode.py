@@ -155,7 +155,7 @@ def test_results_add_up(tiny_model: Model) -> None:
         ([5, 1024], 4, "prompt id 1024 .* 0 to 1023 work"),
         ([-1], 4, "prompt id -1"),
         ([1, 2], 0, "at least 1"),
-        ([1] * 100, 40, "fewer tokens"),
+        ([1] * 100, 40, "more than the context of 128"),
     ],
 )
 def test_bad_prompts_are_refused(tiny_model: Model, prompt: Sequence[int], tokens: int, message: str) -> None:

@@ -17,6 +17,7 @@ from wse_emu.kernels.decoder import weight_array
 from wse_emu.kernels.sample import sample
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.registry import make_plan
+from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
 from wse_emu.program import Call, Program
 
@@ -135,7 +136,7 @@ class Session:
         Raises WseError for an empty prompt, ids outside the vocabulary, or more tokens than the session has room for.
         """
         sampling = sampling or Sampling()
-        self._check(prompt_ids, tokens)
+        check_prompt(self.model.config, prompt_ids, tokens, self.positions)
         if sampling.greedy == self._on_host:
             raise WseError("this session was mapped for the other way of sampling: map_model(..., on_host=temperature > 0)")
         generator = np.random.default_rng(sampling.seed)
@@ -195,21 +196,6 @@ class Session:
         self.seconds["decode"] += perf_counter() - started
         return logits
 
-    def _check(self, prompt_ids: Sequence[int], tokens: int) -> None:
-        vocabulary = self.model.config.vocabulary
-        if not prompt_ids:
-            raise WseError("the prompt is empty: at least one token works")
-        if tokens < 1:
-            raise WseError(f"{tokens} tokens to decode: at least 1 works")
-        for place, token in enumerate(prompt_ids):
-            if not 0 <= token < vocabulary:
-                raise WseError(f"prompt id {token} (place {place}) is outside the vocabulary: 0 to {vocabulary - 1} work")
-        if len(prompt_ids) + tokens > self.positions:
-            raise WseError(
-                f"{len(prompt_ids)} prompt tokens and {tokens} new ones are more than the {self.positions} that this "
-                "session has room for: fewer tokens, or a longer context, work"
-            )
-
     def _load(self, progress: Progress | None) -> list[dict[str, Any]]:
         """Every call's weights as its engine keeps them; equal ones are kept once."""
         backend, model = self._numeric.backend, self.model
@@ -223,6 +209,24 @@ class Session:
         return [
             {v.name: kept[call.prefix + v.name, v] for v in call.body.weights} for call in self.plan.program.calls
         ]
+
+
+def check_prompt(config: ModelConfig, prompt_ids: Sequence[int], tokens: int, positions: int) -> None:
+    """WseError for an empty prompt, an id outside the vocabulary, or more tokens than there are ``positions`` for."""
+    if not prompt_ids:
+        raise WseError("the prompt is empty: at least one token works")
+    if tokens < 1:
+        raise WseError(f"{tokens} tokens to decode: at least 1 works")
+    for place, token in enumerate(prompt_ids):
+        if not 0 <= token < config.vocabulary:
+            raise WseError(
+                f"prompt id {token} (place {place}) is outside the vocabulary: 0 to {config.vocabulary - 1} work"
+            )
+    if len(prompt_ids) + tokens > positions:
+        raise WseError(
+            f"{len(prompt_ids)} prompt tokens and {tokens} new ones are more than the context of {positions}: a shorter "
+            "prompt, or fewer tokens, work"
+        )
 
 
 def _draw(logits: np.ndarray, generator: np.random.Generator, sampling: Sampling) -> int:
@@ -259,7 +263,7 @@ def map_model(
     positions = min(256, context) if positions is None else positions
     if positions > context:
         raise WseError(
-            f"prompt and new tokens take {positions} positions, {model.name} has a context of {context}: fewer work"
+            f"{positions} positions are more than the context of {model.name}, {context}: fewer work"
         )
     load_backend(backend)
     request = Request(model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape)

@@ -14,14 +14,18 @@ Strategy = Callable[[Strips, int, int], list[Region]]
 STRATEGIES: dict[str, Strategy] = {"row_major": row_major, "snake": snake}
 
 
+def check_placement(strategy: str) -> None:
+    """WseError for a strategy that nobody registered."""
+    if strategy not in STRATEGIES:
+        raise WseError(f"unknown placement {strategy!r}; what works: {', '.join(STRATEGIES)}")
+
+
 def place(strategy: str, widths: list[int], height: int, columns: int, rows: int) -> list[Region]:
     """Regions of these ``widths``, all ``height`` rows high, on a wafer of ``columns`` × ``rows`` PEs.
 
     Raises WseError for an unknown strategy, or when the wafer is full before all are placed.
     """
-    name = strategy.replace("-", "_")
-    if name not in STRATEGIES:
-        raise WseError(f"unknown placement {strategy!r}; what works: {', '.join(STRATEGIES)}")
+    check_placement(strategy)
     strips = _strips(widths, columns)
     fitting = rows // height
     if strips is None or len(strips) > fitting:
@@ -30,7 +34,7 @@ def place(strategy: str, widths: list[int], height: int, columns: int, rows: int
             f"{len(widths)} regions of {height} rows and {min(widths)} to {max(widths)} columns need {needed}; the wafer "
             f"has {columns}×{rows} PEs: a larger wafer, or the mapping `shared`, works"
         )
-    return STRATEGIES[name](strips, height, columns)
+    return STRATEGIES[strategy](strips, height, columns)
 
 
 def _strips(widths: list[int], columns: int) -> Strips | None:

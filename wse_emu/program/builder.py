@@ -20,14 +20,23 @@ Chooser = Callable[[int, int, str, bool], str]
 class Builder:
     """Collects the steps of one body on a region of ``rows`` × ``cols`` PEs.
 
-    ``reduce`` is the algorithm of reductions that name none; ``choose`` resolves ``auto`` (:attr:`wse_emu.engines.estimate.Estimator.choose`).
+    ``dtype`` is that of values that name none; ``reduce`` the algorithm of reductions that name none; ``choose`` resolves ``auto`` (:attr:`wse_emu.engines.estimate.Estimator.choose`).
     """
 
-    def __init__(self, name: str, rows: int, cols: int, *, reduce: str = "auto", choose: Chooser | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        rows: int,
+        cols: int,
+        *,
+        reduce: str = "auto",
+        choose: Chooser | None = None,
+        dtype: str = "float32",
+    ) -> None:
         if rows < 1 or cols < 1:
             raise WseError(f"body {name}: a region of {cols}×{rows} PEs is empty; at least 1×1 works")
         self.name, self.rows, self.cols = name, rows, cols
-        self._reduce, self._choose = reduce, choose
+        self._reduce, self._choose, self._dtype = reduce, choose, dtype
         self._kernel = name
         self._declared: dict[Kind, list[Value]] = {"input": [], "weight": [], "state": []}
         self._steps: list[Step] = []
@@ -40,15 +49,15 @@ class Builder:
         yield
         self._kernel = before
 
-    def input(self, name: str, shape: Sequence[int], layout: Layout, dtype: str = "float32") -> Value:
+    def input(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A value that the call receives."""
         return self._declare("input", name, shape, layout, dtype)
 
-    def weight(self, name: str, shape: Sequence[int], layout: Layout, dtype: str = "float32") -> Value:
+    def weight(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A constant that stays on its PEs."""
         return self._declare("weight", name, shape, layout, dtype)
 
-    def state(self, name: str, shape: Sequence[int], layout: Layout, dtype: str = "float32") -> Value:
+    def state(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A value that stays on its PEs from token to token, such as the KV cache."""
         return self._declare("state", name, shape, layout, dtype)
 
@@ -139,10 +148,10 @@ class Builder:
         self._steps.append(kind(axis, combine, chosen, group, values, outputs, self._kernel))
         return outputs if len(outputs) > 1 else outputs[0]
 
-    def _declare(self, kind: Kind, name: str, shape: Sequence[int], layout: Layout, dtype: str) -> Value:
+    def _declare(self, kind: Kind, name: str, shape: Sequence[int], layout: Layout, dtype: str | None) -> Value:
         if any(value.name == name for values in self._declared.values() for value in values):
             raise WseError(f"body {self.name}: the name {name!r} is taken")
-        value = Value(name, tuple(shape), layout, self.rows, self.cols, dtype, kind)
+        value = Value(name, tuple(shape), layout, self.rows, self.cols, dtype or self._dtype, kind)
         self._declared[kind].append(value)
         return value
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wse_emu.baseline import baselines
-from wse_emu.decode import Decoded, Result, Sampling, Session, map_model
+from wse_emu.decode import Decoded, Result, Sampling, Session, check_prompt, map_model
 from wse_emu.decode import Progress as Loaded
 from wse_emu.errors import WseError
 from wse_emu.models import Model, load_model
@@ -57,6 +57,7 @@ def run_decode(options: DecodeOptions) -> None:
     model = load_model(options.model)
     opening = perf_counter() - started
     text, ids = _prompt(model, options)
+    check_prompt(model.config, ids, options.tokens, model.config.context)
     session = _session(model, options, len(ids) + options.tokens)
     session.seconds["load"] += opening
     show = not options.json_output
