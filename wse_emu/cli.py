@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,9 +11,12 @@ from rich.console import Console
 from wse_emu import __version__
 from wse_emu.errors import WseError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-models_app = typer.Typer(no_args_is_help=True, help="Models that are known by name.")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+models_app = typer.Typer(help="Models that are known by name.")
 app.add_typer(models_app, name="models")
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What wrong options raise: click's UsageError, which typer brings along under a name that depends on its version."""
 
 INTERRUPTED = 130
 """Exit code of a run that Ctrl-C ended, as shells have it."""
@@ -22,11 +25,14 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every error that a user can cause is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except WseError as error:
         _fail(f"wse-emu: {error}", 2)
-    except KeyboardInterrupt:
-        _fail("wse-emu: interrupted", INTERRUPTED)
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wse-emu"
+        _fail(f"wse-emu: {error.format_message()} ({command} --help lists what works)", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("\nwse-emu: interrupted", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -45,11 +51,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
-    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """An emulator of wafer-scale engines: real transformers on a mesh of up to 900,000 processing elements."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()

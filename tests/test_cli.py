@@ -1,0 +1,163 @@
+"""What someone at a terminal sees: text, table, JSON, files, and one clear line for every mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wse_emu.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `wse-emu ARGUMENTS` in this process: exit code, stdout, stderr."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wse-emu", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return command
+
+
+def test_decode_prints_the_text_and_one_table(run: Run) -> None:
+    code, out, err = run("decode", "--tokens", "8")
+    assert code == 0
+    assert out.startswith("Once upon a time\ntwobles.")
+    for expected in ("tiny on wse3", "tokens/s", "B200", "cycles per token", "wavelet-hops", "busiest link", "padding"):
+        assert expected in out
+    assert err == ""
+
+
+def test_json_is_the_only_thing_on_stdout(run: Run) -> None:
+    code, out, err = run("decode", "--tokens", "5", "--json", "--mapping", "pipeline", "--placement", "snake")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["prompt_ids"] == [41, 69, 186, 960, 94, 437]
+    assert report["token_ids"] == [4, 75, 78, 70, 57]
+    assert len(report["cycles_per_token"]) == 5
+    clock = report["wafer"]["clock_hz"]
+    assert report["tokens_per_second"] == pytest.approx(clock / np.mean(report["cycles_per_token"]))
+    assert sum(report["cycles_by_kernel"].values()) == pytest.approx(np.mean(report["cycles_per_token"]))
+    assert report["max_link_wavelets"] == report["busiest_link"]["wavelets"] <= report["wavelet_hops"]
+    assert 0 < report["sram"]["max_pe_bytes"] <= 49152
+    assert report["sram"]["used_bytes"] < report["sram"]["capacity_bytes"] == 883350 * 49152
+    assert set(report["regions"]) == {"embedding and head", *(f"layer {i}" for i in range(4))}
+    assert [rate["gpu"] for rate in report["baseline"]] == ["A100", "H100", "H200", "B200", "GB200", "MI300X"]
+    assert report["level"] == "timing model"
+    assert {"load", "plan", "decode"} <= set(report["seconds"])
+
+
+def test_prompt_ids_are_taken_as_they_are(run: Run) -> None:
+    _, by_text, _ = run("decode", "--tokens", "4", "--json", "--prompt", "Once upon a time")
+    _, by_ids, _ = run("decode", "--tokens", "4", "--json", "--prompt-ids", "41,69,186,960,94,437")
+    assert json.loads(by_text)["token_ids"] == json.loads(by_ids)["token_ids"]
+
+
+def test_files_are_written_whole(run: Run, tmp_path: Path) -> None:
+    folder, logits = tmp_path / "run", tmp_path / "logits.npy"
+    code, out, _ = run("decode", "--tokens", "6", "--json", "--out", str(folder), "--save-logits", str(logits))
+    assert code == 0
+    assert json.loads((folder / "report.json").read_text("utf-8")) == json.loads(out)
+    assert (folder / "traffic.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "traffic.png"]
+    saved = np.load(logits, allow_pickle=False)
+    assert saved.shape == (6, 1024)
+    assert saved.dtype == np.float32
+    assert saved.argmax(axis=1).tolist() == json.loads(out)["token_ids"]
+
+
+def test_sampling_follows_the_seed(run: Run) -> None:
+    options = ("decode", "--tokens", "12", "--json", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--seed")
+    ids = [json.loads(run(*options, seed)[1])["token_ids"] for seed in ("7", "7", "8")]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_info_shows_parts_and_the_comparison_with_a_b200(run: Run) -> None:
+    code, out, _ = run("info", "--wafer", "wse3")
+    assert code == 0
+    for expected in ("883,350", "2,625", "755 × 1170", "implies 0.97 GHz", "49,152"):
+        assert expected in out
+    facts = json.loads(run("info", "--wafer", "wse2", "--json")[1])
+    assert facts["wafer"] == "wse2"
+    assert {"parts", "peaks", "published", "beside a B200"} <= set(facts)
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version")[1] == "wse-emu 0.1.0\n"
+    assert "decode" in run()[1]
+    assert "--save-logits" in run("decode", "--help")[1]
+
+
+MISTAKES = {
+    "unknown model": (("--model", "nope"), "no model 'nope'"),
+    "not a model": (("--model", __file__), "not a GGUF file"),
+    "unknown wafer": (("--wafer", "wse9"), "unknown wafer 'wse9'; what works: wse1, wse2, wse3, mini"),
+    "unknown mapping": (("--mapping", "x"), "unknown mapping 'x'; what works: shared, pipeline"),
+    "unknown placement": (("--mapping", "pipeline", "--placement", "x"), "unknown placement 'x'; what works"),
+    "unknown reduction": (("--reduce", "x"), "unknown reduction algorithm 'x'; what works: chain"),
+    "unknown backend": (("--backend", "x"), "unknown backend 'x'; what works: numpy, jax, cupy"),
+    "unknown option": (("--bogus",), "No such option: --bogus"),
+    "no number": (("--tokens", "x"), "Invalid value for '--tokens'"),
+    "no tokens": (("--tokens", "0"), "--tokens 0: at least 1 works"),
+    "two prompts": (("--prompt", "a", "--prompt-ids", "1"), "give one of them"),
+    "empty prompt": (("--prompt", ""), "the prompt is empty"),
+    "no ids": (("--prompt-ids", "1;2"), "whole numbers separated by commas work"),
+    "id outside": (("--prompt-ids", "1,1024"), "prompt id 1024 (place 1) is outside the vocabulary: 0 to 1023 work"),
+    "over the context": (("--tokens", "123"), "more than the context of 128"),
+    "grid unreadable": (("--grid", "4"), "ROWSxCOLUMNS works"),
+    "region off the mesh": (("--grid", "4x800"), "leaves the mesh of 755×1170 PEs"),
+    "too large": (("--wafer", "mini", "--grid", "2x2"), "more than the 49,152 of mini"),
+    "cold": (("--temperature", "-1"), "0 decodes greedily"),
+    "top-k of a greedy run": (("--top-k", "3"), "need a --temperature above 0"),
+    "top-p": (("--temperature", "1", "--top-p", "2"), "top-p 2"),
+    "no template": (("--chat",), "no chat template"),
+    "no folder for logits": (("--save-logits", "/nowhere/x.npy"), "the folder /nowhere must exist"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(run: Run, mistake: str) -> None:
+    arguments, message = MISTAKES[mistake]
+    code, out, err = run("decode", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("wse-emu: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+
+
+def test_an_out_folder_that_cannot_be_written_is_found_before_the_work(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run("decode", "--out", str(tmp_path / "file"))
+    assert code == 2
+    assert out == ""
+    assert "cannot be written" in err
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_reports_what_there_is(tmp_path: Path) -> None:
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", "from wse_emu.cli import main; main()"]
+    options = ["decode", "--tokens", "120", "--json", "--backend", "jax", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen([*command, *options], env=environment, stdout=-1, stderr=-1, text=True)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    if process.returncode == 0:
+        assert 1 <= len(json.loads(out)["token_ids"]) <= 120
+    else:
+        assert process.returncode == 130
+        assert "interrupted" in err
