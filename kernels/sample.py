@@ -19,10 +19,10 @@ def sample(
 ) -> int:
     """Draw a token from softmax(logits / temperature), among the ``top_k`` best or the smallest set of mass ``top_p``.
 
-    ``logits`` (vocabulary,). Both limits may hold at once: top-k first, as in transformers. Raises WseError for a
-    temperature that is not positive, a top_k below 1, or a top_p outside (0, 1].
+    ``logits`` (vocabulary,). Both limits may hold at once: top-k first, as in transformers.
+    Raises what :func:`check_sampling` raises.
     """
-    _check(temperature, top_k, top_p)
+    check_sampling(temperature, top_k, top_p)
     order = np.argsort(-logits, kind="stable")
     if top_k is not None:
         order = order[:top_k]
@@ -35,7 +35,8 @@ def sample(
     return int(generator.choice(order, p=weights))
 
 
-def _check(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """WseError for a temperature that is not positive, a top_k below 1, or a top_p outside (0, 1]."""
     if not temperature > 0:
         raise WseError(f"temperature {temperature:g}: sampling needs one above 0; 0 decodes greedily")
     if top_k is not None and top_k < 1:

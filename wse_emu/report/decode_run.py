@@ -17,6 +17,7 @@ from wse_emu.baseline import baselines
 from wse_emu.decode import Decoded, Result, Sampling, Session, check_prompt, map_model
 from wse_emu.decode import Progress as Loaded
 from wse_emu.errors import WseError
+from wse_emu.kernels.sample import check_sampling
 from wse_emu.models import Model, load_model
 from wse_emu.report.folder import check_parent, prepare_folder, write_array, write_file, write_json
 from wse_emu.report.heatmap import traffic_picture
@@ -75,6 +76,8 @@ def _check(options: DecodeOptions) -> None:
         raise WseError(f"--temperature {options.temperature:g}: 0 decodes greedily, above 0 samples")
     if options.temperature == 0 and (options.top_k is not None or options.top_p is not None):
         raise WseError("--top-k and --top-p choose among sampled tokens: they need a --temperature above 0")
+    if options.temperature > 0:
+        check_sampling(options.temperature, options.top_k, options.top_p)
     if options.tokens < 1:
         raise WseError(f"--tokens {options.tokens}: at least 1 works")
     if options.seed < 0:
