@@ -1,7 +1,7 @@
 """The emulator's speed on this machine, in turn with a plain numpy decoder of the same weights.
 
-`OPENBLAS_NUM_THREADS=1 python -m benchmarks.decode_speed --model smollm2` prints tokens/s of the plain decoder and of each
-backend, measured in turn, their ratios (medians), and what the timing of a token takes of the time its numbers take.
+`OPENBLAS_NUM_THREADS=1 python -m benchmarks.decode_speed --model smollm2` prints tokens/s of the plain decoder and of
+each backend, measured in turn, their ratios (medians), and what timing takes of the time that the numbers take.
 """
 
 import argparse

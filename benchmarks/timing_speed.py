@@ -40,7 +40,7 @@ def main() -> None:
         done = perf_counter()
         region = next(iter(plan.regions.values()))
         print(
-            f"{mapping}: {timing.cycles:,} cycles ({spec.clock_hz / timing.cycles:,.0f} tokens/s); first region {region}; "
+            f"{mapping}: {timing.cycles:,} cycles, {spec.clock_hz / timing.cycles:,.0f} tokens/s; on {region}, "
             f"clocks and links {done - planned:.2f} s, choice of the shape {planned - started:.2f} s"
         )
 

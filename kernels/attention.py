@@ -23,6 +23,6 @@ def attend(b: Builder, query: Value, keys: Value, values: Value, *, scale: float
 
 
 def project(b: Builder, w: Value, mixed: Value, residual: Value) -> Value:
-    """residual + w @ mixed.  w (n, kv, repeat, dims); residual (n,) lies ("y",)."""
+    """Residual + w @ mixed.  w (n, kv, repeat, dims); residual (n,) lies ("y",)."""
     result: Value = b.local("add", residual, gemv(b, w, mixed))
     return result

@@ -73,7 +73,7 @@ class Style:
 
 
 def embed_body(config: ModelConfig, style: Style, rows: int, cols: int) -> Body:
-    """token (1,) -> hidden (hidden,)."""
+    """Token (1,) -> hidden (hidden,)."""
     b = style.builder("embed", rows, cols)
     token = b.input("token", (1,), SCALAR, "int32")
     table = b.weight("embedding", (config.vocabulary, config.hidden), Layout(("x", "y")))
@@ -91,7 +91,7 @@ def angles_body(shapes: Shapes, style: Style, rows: int) -> Body:
 
 
 def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_host: bool = False) -> Body:
-    """hidden (hidden,) -> logits (vocabulary,), token (1,).
+    """Hidden (hidden,) -> logits (vocabulary,), token (1,).
 
     The token is the best one, chosen on the wafer; with ``on_host`` the logits leave for the host, which samples, and
     the wafer waits for its answer.
@@ -112,7 +112,7 @@ def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_hos
 
 
 def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int) -> Body:
-    """hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP."""
+    """Hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP."""
     config = shapes.config
     b = style.builder("layer", rows, shapes.cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
@@ -172,7 +172,7 @@ def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
 
 
 def weight_array(config: ModelConfig, weights: Weights, prefix: str, name: str) -> np.ndarray:
-    """The model's tensors behind the value ``prefix + name`` of a body: a matrix as (in, out), else in its own shape."""
+    """The model's tensors behind a body's value ``prefix + name``: a matrix as (in, out), else in its own shape."""
     if name == "embedding":
         return weights["embedding"].T
     if name == "rope":

@@ -2,10 +2,11 @@
 
 from wse_emu.program import Builder, Layout, Value
 from wse_emu.program.layout import grid
+from wse_emu.program.steps import Axis
 
 
 def gemv(b: Builder, w: Value, x: Value, *, reduce: str | None = None) -> Value:
-    """y = w @ x.  w (*n, *m) lies over both axes, x (*m) over one of them; y (*n) lies over the other one.
+    """Y = w @ x.  w (*n, *m) lies over both axes, x (*m) over one of them; y (*n) lies over the other one.
 
     y is copied along the axis that x was split over, so that successive GEMVs alternate axes and need no transpose.
     """
@@ -27,7 +28,7 @@ def multiply(b: Builder, w: Value, x: Value) -> Value:
     return result
 
 
-def _axis(w: Value, x: Value) -> str:
+def _axis(w: Value, x: Value) -> Axis:
     dims = w.layout.dims[len(w.shape) - len(x.shape) :]
     (axis,) = Layout(dims, w.layout.inner).axes()
-    return axis
+    return "x" if axis == "x" else "y"

@@ -6,7 +6,7 @@ from wse_emu.program import Builder, Value
 
 
 def rms_norm(b: Builder, x: Value, weight: Value, *, epsilon: float) -> Value:
-    """x / √(mean(x²) + ε) · weight.  x and weight (n,) lie ("y",)."""
+    """X / √(mean(x²) + ε) · weight.  x and weight (n,) lie ("y",)."""
     squares = b.local("sum_of_squares", x, dims=1)
     squares = b.all_reduce(squares, axis="y")
     result: Value = b.local("rms_scale", x, squares, weight, size=x.shape[0], epsilon=epsilon)

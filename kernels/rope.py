@@ -7,7 +7,7 @@ PAIR_AXIS = {"half": -2, "adjacent": -1}
 
 
 def angles(b: Builder, frequencies: Value) -> tuple[Value, Value]:
-    """cos and sin of position · frequency.  frequencies (n/2,) lie over the inner columns of a head."""
+    """Cos and sin of position · frequency.  frequencies (n/2,) lie over the inner columns of a head."""
     cos, sin = b.local("angles", frequencies)
     return cos, sin
 

@@ -10,7 +10,7 @@ from wse_emu.program.value import ITEMSIZE
 
 
 def too_large(request: Request, program: Program, what: str) -> WseError:
-    """The report of a model that fits no shape: its fullest PE on the largest region tried, and what would be enough."""
+    """The report of a model that fits no shape: a PE of the largest region tried, and what would be enough."""
     spec = request.spec
     result = memory(program, spec)
     region, parts = max(result.by_region.items(), key=lambda item: sum(item[1].values()))
@@ -29,7 +29,7 @@ def _advice(request: Request, parts: dict[str, int]) -> list[str]:
     room = spec.sram_bytes - fixed - parts["weights"]
     if room > 0 and parts["kv_cache"]:
         advice.append(f"a context of about {request.positions * room // parts['kv_cache']:,} tokens")
-    if ITEMSIZE[request.dtype] == 4 and (parts["weights"] + parts["kv_cache"]) // 2 + fixed <= spec.sram_bytes:  # noqa: PLR2004
+    if ITEMSIZE[request.dtype] == 4 and (parts["weights"] + parts["kv_cache"]) // 2 + fixed <= spec.sram_bytes:
         advice.append("16-bit weights and cache")
     pes = ceil(_stored_bytes(request) / max(1, spec.sram_bytes - fixed))
     advice.append(f"at least {pes:,} PEs ({spec.name} has {spec.pes:,}{_larger(request, pes)})")
@@ -40,7 +40,6 @@ def _advice(request: Request, parts: dict[str, int]) -> list[str]:
 
 def _larger(request: Request, pes: int) -> str:
     """Which preset has that many PEs, if this one has not."""
-
     fitting = [name for name in wafer_names() if load_wafer(name).pes >= pes]
     return f"; --wafer {fitting[0]} has enough" if request.spec.pes < pes and fitting else ""
 

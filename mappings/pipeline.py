@@ -88,5 +88,3 @@ def _program(request: Request, regions: list[Region], inner: int) -> Program:
         before = region
     steps += [Transfer("hidden", layer.inputs[0], before, ends), head]
     return Program("pipeline", tuple(steps))
-
-

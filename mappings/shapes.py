@@ -54,7 +54,9 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
             fitting.append((_cycles(request, made), rows, cols, inner))
         crowded = True
     if not fitting and crowded:
-        raise WseError(f"{what}: {request.spec.name} has no room for so many; the mapping `shared`, or a larger wafer, works")
+        raise WseError(
+            f"{what}: {request.spec.name} has no room for so many; the mapping `shared`, or a larger wafer, works"
+        )
     if not fitting:
         rows, cols = max(shapes, key=lambda shape: shape[0] * shape[1])
         raise too_large(request, program(request, rows, cols, inner_columns(request.config, cols)[-1]), what)
@@ -85,7 +87,7 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
 
 
 def extents(size: int, most: int) -> list[int]:
-    """Extents up to ``most`` that cut ``size`` with little padding: for each of some block sizes, the smallest extent."""
+    """Extents up to ``most`` that cut ``size`` with little padding: the smallest for each of some block sizes."""
     most = min(most, size)
     tightest = sorted({-(-size // block) for block in range(1, size + 1) if -(-size // block) <= most})
     if len(tightest) <= CANDIDATES:

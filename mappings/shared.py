@@ -26,9 +26,7 @@ def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
     layer = layer_body(shapes, style, rows, positions=request.positions)
     embed = embed_body(config, style, rows, cols)
     head = head_body(config, style, rows, cols, on_host=request.on_host)
-    layers = (
-        Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(config.layers)
-    )
+    layers = (Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(config.layers))
     return Program(
         "shared",
         (

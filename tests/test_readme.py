@@ -12,7 +12,7 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, str(README), "exec"), names)  # noqa: S102
+        exec(compile(block, str(README), "exec"), names)
     printed = capsys.readouterr().out
     assert len(blocks) == 3
     assert "twobles" in printed
@@ -25,7 +25,7 @@ def test_the_examples_gemv_is_a_kernel() -> None:
     from wse_emu.program import Builder, Layout
 
     names: dict[str, object] = {}
-    exec(re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[-1], names)  # noqa: S102
+    exec(re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[-1], names)
     b = Builder("example", 4, 3)
     w = b.weight("w", (6, 8), Layout(("x", "y")))
     y = names["gemv"](b, w, b.input("x", (8,), Layout(("y",))))  # type: ignore[operator]

@@ -1,10 +1,10 @@
 """An emulator of wafer-scale engines: a mesh of processing elements that decodes real transformers.
 
-    import wse_emu
+import wse_emu
 
-    session = wse_emu.map_model(wse_emu.load_model("tiny"), wafer="wse3")
-    result = session.decode("Once upon a time", tokens=16)
-    print(result.text, result.tokens_per_second)
+session = wse_emu.map_model(wse_emu.load_model("tiny"), wafer="wse3")
+result = session.decode("Once upon a time", tokens=16)
+print(result.text, result.tokens_per_second)
 """
 
 from typing import TYPE_CHECKING, Any

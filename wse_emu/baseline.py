@@ -23,7 +23,7 @@ LAUNCH_SECONDS = 2.0e-6
 
 @dataclass(frozen=True)
 class Fit:
-    """The share of its HBM bandwidth that a GPU's decode reaches, and how far the fit is from the rows it was made on."""
+    """The share of its HBM bandwidth that a GPU's decode reaches, and how far the fit is from its rows."""
 
     efficiency: float
     errors: dict[str, float]
@@ -50,7 +50,11 @@ def fit() -> Fit:
     asked = {}
     for row in table["rows"]:
         size = row["gb_per_second"] * 1e9 / row["tokens_per_second"]
-        asked[row["model"]] = (size, size / bandwidth / (1 / row["tokens_per_second"] - launches), row["tokens_per_second"])
+        asked[row["model"]] = (
+            size,
+            size / bandwidth / (1 / row["tokens_per_second"] - launches),
+            row["tokens_per_second"],
+        )
     efficiency = mean(share for _, share, _ in asked.values())
     errors = {
         model: 1 / (size / (efficiency * bandwidth) + launches) / rate - 1 for model, (size, _, rate) in asked.items()
@@ -59,7 +63,7 @@ def fit() -> Fit:
 
 
 def decode_rate(config: ModelConfig, gpu: GpuSpec, *, weight_bytes: int, position: int) -> BaselineRate:
-    """Tokens/s of a single request at ``position`` on ``gpu``, with ``weight_bytes`` per parameter and cached number."""
+    """Tokens/s of a single request at ``position`` on ``gpu``, with ``weight_bytes`` a parameter and cached number."""
     read = config.parameters - (0 if config.tied_embeddings else config.vocabulary * config.hidden)
     cached = 2 * config.layers * config.kv_width * (position + 1)
     terms = {

@@ -55,7 +55,9 @@ def _version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     *,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[  # noqa: ARG001  (its callback does the work)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """An emulator of wafer-scale engines: real transformers on a mesh of up to 900,000 processing elements."""
     if context.invoked_subcommand is None:
@@ -64,15 +66,21 @@ def root(
 
 @app.command()
 def decode(  # noqa: PLR0917
-    model: Annotated[str, typer.Option(help="tiny, smollm2, a .gguf file, a safetensors folder, or hf:owner/name.")] = "tiny",
+    model: Annotated[
+        str, typer.Option(help="tiny, smollm2, a .gguf file, a safetensors folder, or hf:owner/name.")
+    ] = "tiny",
     prompt: Annotated[str | None, typer.Option(help="Text to continue.  [default: Once upon a time]")] = None,
     prompt_ids: Annotated[str | None, typer.Option(help="Token ids instead of a text: 1,2,3.")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="Put the prompt through the model's chat template.")] = False,
     tokens: Annotated[int, typer.Option(help="New tokens; an end-of-sequence token stops earlier.")] = 32,
     wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
-    mapping: Annotated[str, typer.Option(help="shared (all layers on one grid) or pipeline (a region per layer).")] = "shared",
+    mapping: Annotated[
+        str, typer.Option(help="shared (all layers on one grid) or pipeline (a region per layer).")
+    ] = "shared",
     placement: Annotated[str, typer.Option(help="Where a pipeline's regions lie: row_major or snake.")] = "row_major",
-    grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS of the region, or of each layer's.  [default: fewest cycles]")] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="ROWSxCOLUMNS of the region, or of each layer's.  [default: fewest cycles]")
+    ] = None,
     reduce: Annotated[str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS or auto.")] = "auto",
     backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
@@ -80,7 +88,9 @@ def decode(  # noqa: PLR0917
     top_k: Annotated[int | None, typer.Option(help="Sample among the K best tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Sample among the best tokens of this mass.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    save_logits: Annotated[Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")] = None,
+    save_logits: Annotated[
+        Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json and traffic.png.")] = None,
 ) -> None:
     """Decode text on an emulated wafer: the tokens, the cycles, the traffic, and GPUs beside it."""

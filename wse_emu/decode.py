@@ -138,7 +138,9 @@ class Session:
         sampling = sampling or Sampling()
         check_prompt(self.model.config, prompt_ids, tokens, self.positions)
         if sampling.greedy == self._on_host:
-            raise WseError("this session was mapped for the other way of sampling: map_model(..., on_host=temperature > 0)")
+            raise WseError(
+                "this session was mapped for the other way of sampling: map_model(..., on_host=temperature > 0)"
+            )
         generator = np.random.default_rng(sampling.seed)
         self.reset()
         self.prefill_timings = [self._time("prefill", position) for position in range(len(prompt_ids) - 1)]
@@ -155,9 +157,7 @@ class Session:
             if self.model.tokenizer is not None and token in self.model.tokenizer.eos_ids:
                 return
 
-    def decode(
-        self, prompt: str | Sequence[int], tokens: int = 32, sampling: Sampling | None = None
-    ) -> Result:
+    def decode(self, prompt: str | Sequence[int], tokens: int = 32, sampling: Sampling | None = None) -> Result:
         """Decode ``tokens`` new tokens after ``prompt``, a text or token ids."""
         ids = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
         return self.result(ids, list(self.stream(ids, tokens, sampling)))
@@ -206,9 +206,7 @@ class Session:
             kept[key] = arrange(backend, value, array, matrices(call.body).get(value.name))
             if progress:
                 progress(done, len(wanted))
-        return [
-            {v.name: kept[call.prefix + v.name, v] for v in call.body.weights} for call in self.plan.program.calls
-        ]
+        return [{v.name: kept[call.prefix + v.name, v] for v in call.body.weights} for call in self.plan.program.calls]
 
 
 def check_prompt(config: ModelConfig, prompt_ids: Sequence[int], tokens: int, positions: int) -> None:
@@ -224,8 +222,8 @@ def check_prompt(config: ModelConfig, prompt_ids: Sequence[int], tokens: int, po
             )
     if len(prompt_ids) + tokens > positions:
         raise WseError(
-            f"{len(prompt_ids)} prompt tokens and {tokens} new ones are more than the context of {positions}: a shorter "
-            "prompt, or fewer tokens, work"
+            f"{len(prompt_ids)} prompt tokens and {tokens} new ones are more than the context of {positions}: a "
+            "shorter prompt, or fewer tokens, work"
         )
 
 
@@ -262,9 +260,7 @@ def map_model(
     context = model.config.context
     positions = min(256, context) if positions is None else positions
     if positions > context:
-        raise WseError(
-            f"{positions} positions are more than the context of {model.name}, {context}: fewer work"
-        )
+        raise WseError(f"{positions} positions are more than the context of {model.name}, {context}: fewer work")
     load_backend(backend)
     request = Request(model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape)
     started = perf_counter()

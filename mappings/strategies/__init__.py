@@ -31,8 +31,8 @@ def place(strategy: str, widths: list[int], height: int, columns: int, rows: int
     if strips is None or len(strips) > fitting:
         needed = "a wider wafer" if strips is None else f"{len(strips) * height:,} rows"
         raise WseError(
-            f"{len(widths)} regions of {height} rows and {min(widths)} to {max(widths)} columns need {needed}; the wafer "
-            f"has {columns}×{rows} PEs: a larger wafer, or the mapping `shared`, works"
+            f"{len(widths)} regions of {height} rows and {min(widths)} to {max(widths)} columns need {needed}; the "
+            f"wafer has {columns}×{rows} PEs: a larger wafer, or the mapping `shared`, works"
         )
     return STRATEGIES[strategy](strips, height, columns)
 

@@ -48,7 +48,7 @@ class Backend:
         return state
 
     def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
-        """Combine ``values`` (each ``[line, …]``) along their first axis in the order of ``plan``; may overwrite them."""
+        """Combine ``values`` (each ``[line, …]``) along their first axis in the order of ``plan``."""
         held = tuple(self.xp.asarray(value, copy=True) for value in values)
         for phase in plan.phases:
             arms = [np.asarray(column) for column in np.asarray(phase.positions()).T]
@@ -125,7 +125,7 @@ class JaxBackend(Backend):
     static = True
 
     def __init__(self) -> None:
-        import jax  # noqa: PLC0415
+        import jax
 
         super().__init__("jax", jax.numpy)
         self._jax = jax
@@ -192,12 +192,12 @@ def load_backend(name: str) -> Backend:
 
 def _cupy() -> Backend:
     try:
-        import cupy  # noqa: PLC0415
+        import cupy
 
         cupy.cuda.runtime.getDeviceCount()
     except ImportError:
         raise WseError("the backend cupy is not installed: pip install 'wse-emu[cuda]'; numpy and jax work") from None
-    except Exception as error:
+    except cupy.cuda.runtime.CUDARuntimeError as error:
         raise WseError(f"the backend cupy finds no CUDA device ({error}); numpy and jax work") from None
     return _CupyBackend(cupy)
 

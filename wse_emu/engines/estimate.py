@@ -23,7 +23,7 @@ class Estimator:
         return min(candidates(extent), key=lambda name: self._collective(name, extent, wavelets, dtype, back))
 
     def program_cycles(self, program: Program, position: int) -> int:
-        """Cycles of a token at ``position``: an upper bound of the timing engine's, but for moves, which are left out."""
+        """Cycles of a token at ``position``: an upper bound of the timing engine's, moves left out."""
         cycles: dict[Body, int] = {}
         total = 0
         for call in program.steps:

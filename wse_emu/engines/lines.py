@@ -20,7 +20,7 @@ def arms(held: np.ndarray, phase: Phase) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
-    """How often a stream crosses each link of a line: ``forward[p]`` leaves p towards p+1, ``backward[p]`` towards p−1."""
+    """How often streams cross the links of a line: ``forward[p]`` leaves p towards p+1, ``backward[p]`` towards p−1."""
 
     forward: np.ndarray
     backward: np.ndarray

@@ -1,8 +1,8 @@
 """The `numeric` engine: what are the values?
 
 Arrays are blocks ``[rows, outer columns, inner columns, *block]``: 1 along an axis where all PEs hold equal copies, and
-without the PEs at the end that hold nothing. Reductions add in the order of their algorithm. The weights of one GEMV lie as ``(PEs along the contraction, in-block, outputs)``, so
-that all PEs of one row (or column) are one BLAS call.
+without the PEs at the end that hold nothing. Reductions add in the order of their algorithm. The weights of one GEMV
+lie as ``(PEs along the contraction, in-block, outputs)``, so that all PEs of one row (or column) are one BLAS call.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,8 +58,8 @@ def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | No
     """``array`` as the engine keeps the weight ``value``.
 
     A matrix comes as (in, out) with its first ``outputs`` dimensions of ``value.shape`` flattened into out; it is kept
-    as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing. It stays a view where the sizes
-    divide. Anything else becomes blocks.
+    as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing. It stays a view where the
+    sizes divide. Anything else becomes blocks.
     """
     if outputs is None:
         shaped = np.ascontiguousarray(np.reshape(array, value.shape))
@@ -81,7 +81,7 @@ def _places(value: Value, dims: slice) -> tuple[np.ndarray, int]:
 def _pick(array: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     if places.size == array.shape[axis] and np.array_equal(places, np.arange(places.size)):
         return array
-    picked = np.take(array, np.maximum(places, 0), axis=axis)
+    picked: np.ndarray = np.take(array, np.maximum(places, 0), axis=axis)
     picked[(slice(None),) * axis + (places < 0,)] = 0
     return picked
 
@@ -189,7 +189,9 @@ def combine(backend: Backend, step: Reduce, arrays: tuple[Any, ...]) -> tuple[An
     axis = 0 if step.axis == "y" else 2 if step.group else 1
     if axis == 1:
         arrays = tuple(xp.reshape(a, (a.shape[0], a.shape[1] * a.shape[2], 1, *a.shape[3:])) for a in arrays)
-    lines = tuple(_filled(xp, xp.moveaxis(a, axis, 0), extent, _identity(step.combine, i)) for i, a in enumerate(arrays))
+    lines = tuple(
+        _filled(xp, xp.moveaxis(a, axis, 0), extent, _identity(step.combine, i)) for i, a in enumerate(arrays)
+    )
     return tuple(xp.moveaxis(r[None, ...], 0, axis) for r in backend.combine(plan, lines, step.combine))
 
 
@@ -209,7 +211,7 @@ def _filled(xp: Any, line: Any, extent: int, filler: float) -> Any:
 
 
 def _is_summed_gemv(body: Body, pair: tuple[Step, ...], index: int) -> bool:
-    if len(pair) < 2:  # noqa: PLR2004
+    if len(pair) < 2:
         return False
     gemv, total = pair
     return (

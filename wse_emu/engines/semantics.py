@@ -10,8 +10,8 @@ time in integers. One PE runs its instructions in order:
 
 A wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles; combined (and
 passed on) after ``ramp + hops · hop + ramp + combine`` cycles: one *stage*. With a stream_setup of 0 this gives the
-closed forms of Luczynski et al. (HPDC 2024, arXiv 2404.15888): a chain over P PEs takes B + (2·T_R + 2)(P − 1) cycles, a
-broadcast B + P + 2·T_R.
+closed forms of Luczynski et al. (HPDC 2024, arXiv 2404.15888): a chain over P PEs takes B + (2·T_R + 2)(P − 1)
+cycles, a broadcast B + P + 2·T_R.
 
 Queues are taken as deep enough never to hold a sender back: exact while the receivers are ready, optimistic where one
 is late by more than its queues hold.

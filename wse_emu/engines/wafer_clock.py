@@ -65,7 +65,7 @@ class TimingEngine:
         return self._tokens[key]
 
     def clocks(self, timing: TokenTiming) -> np.ndarray:
-        """Cycles at which every PE of the wafer finishes, relative to the first one's, ``[rows, columns]``; −1: unused."""
+        """Cycle at which each PE finishes, relative to the first to finish, ``[rows, columns]``; −1: unused."""
         out = np.full((self.spec.rows, self.spec.columns), -1, dtype=np.int64)
         for region, clock in self._patterns[timing.end].items():
             out[region.y : region.bottom, region.x : region.right] = clock // self.spec.ticks_per_cycle
@@ -185,7 +185,7 @@ def _attribute(run: _Run, kernel_ticks: dict[str, int], growth: int) -> None:
 
 
 def _whole_cycles(ticks: dict[str, int], per_cycle: int, total: int) -> dict[str, int]:
-    """Ticks by kernel as whole cycles that sum to ``total``: round down, then give what is left to the largest parts."""
+    """Ticks by kernel as whole cycles that sum to ``total``: rounded down, what is left to the largest parts."""
     cycles = {kernel: count // per_cycle for kernel, count in ticks.items()}
     short = total - sum(cycles.values())
     for kernel in sorted(ticks, key=lambda name: -(ticks[name] % per_cycle))[:short]:

@@ -117,7 +117,7 @@ class MeshGraph(_Frozen, nx.Graph):  # type: ignore[misc]
     """The mesh, undirected. ``edges[u, v]["wavelets"]`` is the traffic of both ways, where links were given."""
 
     def __new__(cls, mesh: Mesh | None = None, *_args: Any, **_named: Any) -> Any:
-        """networkx makes new graphs by calling a graph's class with nothing: those are plain ones."""
+        """Networkx makes new graphs by calling a graph's class with nothing: those are plain ones."""
         return super().__new__(cls) if mesh is not None else nx.Graph()
 
     def __init__(
@@ -148,7 +148,7 @@ class MeshDiGraph(_Frozen, nx.DiGraph):  # type: ignore[misc]
     """The mesh with an edge for each direction; ``edges[u, v]["wavelets"]`` is what left u towards v."""
 
     def __new__(cls, mesh: Mesh | None = None, *_args: Any, **_named: Any) -> Any:
-        """networkx makes new graphs by calling a graph's class with nothing: those are plain ones."""
+        """Networkx makes new graphs by calling a graph's class with nothing: those are plain ones."""
         return super().__new__(cls) if mesh is not None else nx.DiGraph()
 
     def __init__(

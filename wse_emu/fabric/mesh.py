@@ -34,7 +34,7 @@ class Mesh:
         return cls(*size, defects=defects)
 
     def __contains__(self, pe: object) -> bool:
-        return isinstance(pe, tuple) and len(pe) == 2 and self._inside(pe) and pe not in self.defects.pes  # noqa: PLR2004
+        return isinstance(pe, tuple) and len(pe) == 2 and self._inside(pe) and pe not in self.defects.pes
 
     def check_region(self, region: Region, what: str) -> None:
         """WseError if ``region``, which holds ``what``, is empty, leaves the mesh or covers a dead PE."""
@@ -66,7 +66,9 @@ class Mesh:
             raise WseError(f"links of shape {links.shape}: (4, {self.rows}, {self.columns}) is the mesh's")
         for name, array in (nodes or {}).items():
             if array.shape != (self.rows, self.columns):
-                raise WseError(f"node attribute {name} of shape {array.shape}: ({self.rows}, {self.columns}) is the mesh's")
+                raise WseError(
+                    f"node attribute {name} of shape {array.shape}: ({self.rows}, {self.columns}) is the mesh's"
+                )
         return MeshGraph(self, links, nodes), MeshDiGraph(self, links, nodes)
 
     def _inside(self, pe: PE) -> bool:

@@ -32,9 +32,7 @@ class Region:
 
     def overlaps(self, other: "Region") -> bool:
         """Whether the two share a PE."""
-        return (
-            self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
-        )
+        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
 
     def __str__(self) -> str:
         return f"{self.width}×{self.height}@({self.x},{self.y})"

@@ -62,10 +62,23 @@ def _peaks(spec: WaferSpec) -> list[Row]:
     return [
         _row("SRAM", derived["sram_bytes"] / 1e9, "GB", "derived: cores × SRAM per PE"),
         _row("memory bandwidth", derived["memory_bytes_per_second"] / 1e15, "PB/s", "derived: cores × 24 B × clock"),
-        _row("fabric bandwidth", derived["fabric_bits_per_second"] / 1e15, "Pb/s", "derived: cores × 256 bit × clock / link"),
+        _row(
+            "fabric bandwidth",
+            derived["fabric_bits_per_second"] / 1e15,
+            "Pb/s",
+            "derived: cores × 256 bit × clock / link",
+        ),
         *(
-            _row(f"peak {dtype}", 2 * float(spec.rates[f"fma_{dtype}"]) * spec.pes * spec.clock_hz / 1e15, "PFLOP/s", level)
-            for dtype, level in (("float16", "derived: 2 × rate × usable PEs"), ("float32", "derived: 2 × rate × usable PEs"))
+            _row(
+                f"peak {dtype}",
+                2 * float(spec.rates[f"fma_{dtype}"]) * spec.pes * spec.clock_hz / 1e15,
+                "PFLOP/s",
+                level,
+            )
+            for dtype, level in (
+                ("float16", "derived: 2 × rate × usable PEs"),
+                ("float32", "derived: 2 × rate × usable PEs"),
+            )
         ),
     ]
 

@@ -44,7 +44,7 @@ class WaferSpec:
     vector_setup: int
     """Cycles to set up a vector instruction on memory."""
     rates: Mapping[str, Fraction]
-    """Elements per cycle of "<unit>_<dtype>": fma, add, copy, special (exp, division, root) of float16, bfloat16, float32."""
+    """Elements per cycle of "<unit>_<dtype>": fma, add, copy, special (exp, division, root) of each of DTYPES."""
     colors: int
     runtime_colors: int
     switch_positions: int
@@ -164,7 +164,7 @@ def _published(value: Any, where: str) -> dict[str, float]:
 
 
 def _depths(value: Any, where: str) -> tuple[int, ...]:
-    if not isinstance(value, list) or len(value) != 4:  # noqa: PLR2004
+    if not isinstance(value, list) or len(value) != 4:
         raise WseError(f"{where} is {value!r}; four whole numbers work, for queues 0-1, 2-3, 4-5 and 6-7")
     return tuple(_whole(depth, where) for depth in value)
 

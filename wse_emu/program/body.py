@@ -36,7 +36,10 @@ class Body:
         head = f"body {self.name} on {self.cols}×{self.rows} PEs"
         held = [f"  weight {value}" for value in self.weights] + [f"  state {value}" for value in self.states]
         lines = [f"  {', '.join(map(str, step.outputs))} = {step}  # {step.kernel}" for step in self.steps]
-        ends = [f"  input {', '.join(map(str, self.inputs))}", f"  return {', '.join(f'%{v.name}' for v in self.outputs)}"]
+        ends = [
+            f"  input {', '.join(map(str, self.inputs))}",
+            f"  return {', '.join(f'%{v.name}' for v in self.outputs)}",
+        ]
         return "\n".join([head, ends[0], *held, *lines, ends[1]])
 
 

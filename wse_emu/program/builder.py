@@ -20,7 +20,8 @@ Chooser = Callable[[int, int, str, bool], str]
 class Builder:
     """Collects the steps of one body on a region of ``rows`` × ``cols`` PEs.
 
-    ``dtype`` is that of values that name none; ``reduce`` the algorithm of reductions that name none; ``choose`` resolves ``auto`` (:attr:`wse_emu.engines.estimate.Estimator.choose`).
+    ``dtype`` is that of values that name none; ``reduce`` the algorithm of reductions that name none; ``choose``
+    resolves ``auto`` (:attr:`wse_emu.engines.estimate.Estimator.choose`).
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Builder:
             tuple(self._steps),
         )
 
-    def _combine(
+    def _combine(  # noqa: PLR0917
         self,
         kind: type[Reduce],
         values: tuple[Value, ...],

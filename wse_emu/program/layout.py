@@ -7,7 +7,6 @@ over stay idle.
 """
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from wse_emu.errors import WseError
@@ -91,7 +90,7 @@ def to_blocks(xp: Any, array: Any, layout: Layout, rows: int, cols: int) -> Any:
     return xp.reshape(array, (*held, *block))
 
 
-def from_blocks(xp: Any, blocks: Any, shape: tuple[int, ...], layout: Layout, rows: int, cols: int) -> Any:
+def from_blocks(xp: Any, blocks: Any, shape: tuple[int, ...], layout: Layout, rows: int, cols: int) -> Any:  # noqa: PLR0917
     """The tensor of ``shape`` whose blocks these are: the inverse of :func:`to_blocks`, padding dropped."""
     block, held = layout.block(shape, rows, cols), grid(layout, shape, rows, cols)
     split = _split_dims(layout)

@@ -54,7 +54,9 @@ def memory(program: Program, spec: WaferSpec) -> Memory:
     regions: dict[Region, dict[str, int]] = {}
     tensors: dict[tuple[Region, str], Value] = {}
     for call in program.calls:
-        parts = regions.setdefault(call.region, {"weights": 0, "kv_cache": 0, "activations": 0, "runtime": spec.runtime_bytes})
+        parts = regions.setdefault(
+            call.region, {"weights": 0, "kv_cache": 0, "activations": 0, "runtime": spec.runtime_bytes}
+        )
         parts["activations"] = max(parts["activations"], peak_activation_bytes(call.body))
         for value in call.body.weights + call.body.states:
             key = (call.region, call.prefix + value.name)

@@ -1,8 +1,7 @@
 """What a PE can compute on its own blocks. One entry an operation: its result, its work, and its arithmetic.
 
-Arrays are blocks ``[rows, outer columns, inner columns, *block]`` of any array-API library, 1 along an axis where all PEs
-hold equal copies. A new operation is one entry here and
-touches no engine.
+Arrays are blocks ``[rows, outer columns, inner columns, *block]`` of any array-API library, 1 along an axis where all
+PEs hold equal copies. A new operation is one entry here and touches no engine.
 """
 
 from collections.abc import Callable
@@ -55,7 +54,7 @@ class Moment(Protocol):
 
 @dataclass(frozen=True)
 class Op:
-    """``results`` from the input values, ``work`` per PE (inputs, outputs, attributes, slots), ``compute`` on arrays."""
+    """``results`` from the inputs, ``work`` per PE (inputs, outputs, attributes, slots), ``compute`` on arrays."""
 
     results: Callable[[tuple[Value, ...], Attributes], tuple[Result, ...]]
     work: Callable[[tuple[Value, ...], tuple[Value, ...], Attributes, int], tuple[Work, ...]]
@@ -213,7 +212,7 @@ OPS["angles"] = Op(
 
 def _rope(moment: Moment, attributes: Attributes, x: Any, cos: Any, sin: Any) -> tuple[Any, ...]:
     xp, axis = moment.xp, attributes["pair_axis"]
-    a, b = (x[..., 0, :], x[..., 1, :]) if axis == -2 else (x[..., 0], x[..., 1])  # noqa: PLR2004
+    a, b = (x[..., 0, :], x[..., 1, :]) if axis == -2 else (x[..., 0], x[..., 1])
     shape = cos.shape[:3] + (1,) * (a.ndim - cos.ndim) + cos.shape[3:]
     cos, sin = xp.reshape(cos, shape), xp.reshape(sin, shape)
     return (xp.stack([a * cos - b * sin, b * cos + a * sin], axis=axis),)

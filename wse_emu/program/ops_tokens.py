@@ -44,6 +44,4 @@ def _argmax(moment: Moment, attributes: Attributes, logits: Any) -> tuple[Any, .
     return xp.max(logits, axis=3, keepdims=True), xp.astype(best, xp.int32) + first
 
 
-OPS["argmax"] = Op(
-    _argmax_results, lambda values, _o, _a, _s: (Work("add", values[0].block_elements),), _argmax
-)
+OPS["argmax"] = Op(_argmax_results, lambda values, _o, _a, _s: (Work("add", values[0].block_elements),), _argmax)

@@ -33,7 +33,8 @@ class Phase:
     def positions(self) -> tuple[tuple[int, ...], ...]:
         """Positions along the line, one tuple an arm, far end first."""
         return tuple(
-            tuple(self.first + arm * self.arm_step + i * self.step for i in range(self.length)) for arm in range(self.arms)
+            tuple(self.first + arm * self.arm_step + i * self.step for i in range(self.length))
+            for arm in range(self.arms)
         )
 
 

@@ -125,9 +125,7 @@ def _progress(what: str) -> Iterator[Loaded]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _stream(
-    session: Session, text: str, ids: list[int], options: DecodeOptions, *, show: bool
-) -> list[Decoded]:
+def _stream(session: Session, text: str, ids: list[int], options: DecodeOptions, *, show: bool) -> list[Decoded]:
     """Decode, writing the text as it comes; Ctrl-C ends the text, and what there is by then is reported."""
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.seed)
     tokenizer = session.model.tokenizer

@@ -18,7 +18,9 @@ def prepare_folder(path: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise WseError(f"--out {path}: cannot be written ({error.strerror}); a folder that you may write to works") from None
+        raise WseError(
+            f"--out {path}: cannot be written ({error.strerror}); a folder that you may write to works"
+        ) from None
 
 
 def check_parent(path: Path, option: str) -> None:
@@ -28,7 +30,7 @@ def check_parent(path: Path, option: str) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it; WseError if that fails, nothing half-written."""
+    """Let ``write`` fill a temporary file beside ``path``, then rename it; WseError if that fails."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         write(partial)
@@ -41,7 +43,11 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """``data`` as indented JSON."""
     text = json.dumps(data, indent=1, ensure_ascii=False)
-    write_file(path, lambda partial: partial.write_text(text + "\n", "utf-8") and None)
+
+    def write(partial: Path) -> None:
+        partial.write_text(text + "\n", "utf-8")
+
+    write_file(path, write)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The wafer's traffic as a picture: wavelets through every PE, regions named."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,11 @@ def traffic_picture(path: Path, links: np.ndarray, regions: dict[str, Region], t
     image = _draw(close, traffic, box, regions)
     close.set_title(title, loc="left", fontsize=11)
     figure.colorbar(image, ax=close, label="wavelets leaving a PE", shrink=0.85)
-    _draw_whole(whole, traffic.shape, regions, box)
+    _draw_whole(whole, traffic.shape, regions)
     figure.savefig(path, format="png")
 
 
-def _draw(axes: object, traffic: np.ndarray, box: Region, regions: dict[str, Region]) -> object:
+def _draw(axes: object, traffic: np.ndarray, box: Region, regions: dict[str, Region]) -> Any:
     from matplotlib.axes import Axes
     from matplotlib.colors import LogNorm
 
@@ -37,7 +38,12 @@ def _draw(axes: object, traffic: np.ndarray, box: Region, regions: dict[str, Reg
     extent = (box.x - 0.5, box.right - 0.5, box.bottom - 0.5, box.y - 0.5)
     norm = LogNorm(vmin=max(1.0, part[part > 0].min(initial=np.inf)), vmax=max(2.0, part.max()))
     image = axes.imshow(
-        np.where(part > 0, part, np.nan), extent=extent, norm=norm, cmap="viridis", interpolation="nearest", aspect="auto"
+        np.where(part > 0, part, np.nan),
+        extent=extent,
+        norm=norm,
+        cmap="viridis",
+        interpolation="nearest",
+        aspect="auto",
     )
     axes.set(xlabel="x (column)", ylabel="y (row)", facecolor="0.92")
     named = list(regions.items())
@@ -62,11 +68,11 @@ def _name(axes: object, name: str, region: Region, box: Region) -> None:
 
     assert isinstance(axes, Axes)
     share = region.width / box.width
-    size = 9 if share > 0.3 else 6.5  # noqa: PLR2004
+    size = 9 if share > 0.3 else 6.5
     axes.text(
         region.x + region.width / 2 - 0.5,
         region.y + region.height / 2 - 0.5,
-        name if share > 0.12 else name.replace(" ", "\n"),  # noqa: PLR2004
+        name if share > 0.12 else name.replace(" ", "\n"),
         ha="center",
         va="center",
         fontsize=size,
@@ -75,7 +81,7 @@ def _name(axes: object, name: str, region: Region, box: Region) -> None:
     )
 
 
-def _draw_whole(axes: object, shape: tuple[int, ...], regions: dict[str, Region], box: Region) -> None:
+def _draw_whole(axes: object, shape: tuple[int, ...], regions: dict[str, Region]) -> None:
     """Where on the wafer the part in use lies."""
     from matplotlib.axes import Axes
     from matplotlib.patches import Rectangle

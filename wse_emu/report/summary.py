@@ -53,6 +53,6 @@ def sram(memory: Memory) -> dict[str, Any]:
 
 
 def busiest_link(links: np.ndarray) -> dict[str, Any]:
-    """The link with most wavelets: the PE (x, y) they leave and the way they go. ``links`` is [E W N S, rows, columns]."""
+    """The link with most wavelets: the PE (x, y) they leave and the way they go, of ``[E W N S, rows, columns]``."""
     direction, y, x = (int(i) for i in np.unravel_index(links.argmax(), links.shape))
     return {"x": x, "y": y, "towards": "EWNS"[direction], "wavelets": int(links[direction, y, x])}

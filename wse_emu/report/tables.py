@@ -32,7 +32,9 @@ def _rates(table: Table, report: Summary) -> None:
     for rate in report["baseline"]:
         fits = rate["tokens_per_second"] > 0
         speed = f"{rate['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
-        table.add_row(rate["gpu"], speed, f"{rate['level']}, 16-bit, by its {rate['bound_by']}" if fits else rate["level"])
+        table.add_row(
+            rate["gpu"], speed, f"{rate['level']}, 16-bit, by its {rate['bound_by']}" if fits else rate["level"]
+        )
 
 
 def _kernels(table: Table, report: Summary) -> None:
@@ -59,7 +61,9 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_section()
     seconds = report["seconds"]
     passes = tokens + len(report["prompt_ids"]) - 1
-    table.add_row("this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}, prompt included")
+    table.add_row(
+        "this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}, prompt included"
+    )
     for name, value in seconds.items():
         table.add_row(f"  {name}", f"{value:.2f} s", "")
 
@@ -69,7 +73,7 @@ _WAYS = {"E": "east", "W": "west", "N": "north", "S": "south"}
 
 def _size(count: float) -> str:
     for unit in ("bytes", "kB", "MB"):
-        if count < 1000:  # noqa: PLR2004
+        if count < 1000:
             return f"{count:,.4g} {unit}"
         count /= 1000
     return f"{count:,.4g} GB"
