@@ -173,10 +173,10 @@ def test_bad_prompts_are_refused(tiny_model: Model, prompt: Sequence[int], token
         ({"reduce": "star"}, "unknown reduction algorithm 'star'; what works: chain"),
         ({"reduce": "ktree:0"}, "unknown reduction algorithm 'ktree:0'"),
         ({"backend": "torch"}, "unknown backend 'torch'; what works: numpy, jax, cupy"),
-        ({"positions": 129}, "context of 128"),
+        ({"positions": 129}, "context of tiny, 128"),
         ({"shape": (2000, 4)}, r"leaves the mesh of 755×1170 PEs"),
         ({"shape": (0, 4)}, "empty"),
-        ({"wafer": "mini", "shape": (1, 2)}, "more than its 49,152"),
+        ({"wafer": "mini", "shape": (1, 2)}, "more than the 49,152 of mini"),
     ],
 )
 def test_what_cannot_be_mapped_is_refused(tiny_model: Model, wrong: dict[str, object], message: str) -> None:
