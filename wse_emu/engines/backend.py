@@ -114,9 +114,11 @@ def _in_order(ufunc: np.ufunc, values: np.ndarray, axis: int) -> np.ndarray:
     return ufunc.reduce(values, axis=axis)  # type: ignore[no-any-return]
 
 
-_WRITTEN_OUT = 8
-"""Products per output up to which jax gets a sum of products instead of a batched matrix product: 0.75 of its time at
-6 products, 1.2 at 12 (`benchmarks/gemv_forms.py`)."""
+_WRITTEN_OUT = 32
+"""Products per output up to which jax gets a sum of products: inside a layer, a batched matrix product of blocks this
+short takes about 1.5 times as long (`python -m benchmarks.decode_speed`, with either)."""
+_KEPT_ELEMENTS = 1 << 19
+"""Two megabytes of float32: what a core's cache holds."""
 
 
 class JaxBackend(Backend):
@@ -137,11 +139,15 @@ class JaxBackend(Backend):
         return self._jax.jit(function, static_argnames=("slots",), donate_argnames=("states",))  # type: ignore[no-any-return]
 
     def products(self, x: Any, w: Any) -> Any:
-        """A short sum is written out, so that XLA fuses it with the reduction that follows."""
+        """A short sum is written out, which XLA turns into one loop over the weights as they lie in memory.
+
+        Partial sums that fit the cache are kept, those that do not are fused with the reduction that follows.
+        """
         x = self._held(x)
         if w.shape[1] > _WRITTEN_OUT:
             return self.xp.matmul(x, w)
-        return sum(x[:, :, i, None] * w[:, None, i, :] for i in range(w.shape[1]))
+        partial = sum(x[:, :, i, None] * w[:, None, i, :] for i in range(w.shape[1]))
+        return self._held(partial) if w.shape[0] * w.shape[2] <= _KEPT_ELEMENTS else partial
 
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
         return state.at[row, :, :, slot].set(new)
