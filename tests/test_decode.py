@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import array_api_strict
 import numpy as np
 import pytest
 
 from tests.oracle import random_models, smollm2, tiny
 from tests.oracle.reference import Decoded, assert_agrees, greedy
 from wse_emu.decode import Sampling, map_model
+from wse_emu.engines.backend import Backend
 from wse_emu.errors import WseError
 from wse_emu.models import Model, load_model
 
@@ -68,6 +70,12 @@ def test_every_wafer_writes_the_same_tokens(tiny_model: Model, wafer: str) -> No
 @pytest.mark.parametrize("mapping", ["shared", "pipeline"])
 def test_jax_writes_the_same_tokens(tiny_model: Model, mapping: str) -> None:
     check(tiny_model, tiny.decoded("story"), 16, backend="jax", mapping=mapping)
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_any_library_with_the_array_api_writes_the_same_tokens(tiny_model: Model, mapping: str) -> None:
+    """What cupy will run: the array API and nothing else."""
+    check(tiny_model, tiny.decoded("story"), 6, backend=Backend("strict", array_api_strict), mapping=mapping)
 
 
 @pytest.mark.parametrize("name", random_models.NAMES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wse_emu.engines.backend import load_backend
+from wse_emu.engines.backend import Backend, load_backend
 from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.numeric import NumericEngine, arrange, matrices
 from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
@@ -87,7 +87,9 @@ class Result:
 class Session:
     """A model mapped onto a wafer. Make one with :func:`map_model`."""
 
-    def __init__(self, model: Model, request: Request, plan: Plan, backend: str, progress: Progress | None) -> None:
+    def __init__(
+        self, model: Model, request: Request, plan: Plan, backend: str | Backend, progress: Progress | None
+    ) -> None:
         self.model, self.plan, self.spec = model, plan, request.spec
         self.positions = request.positions
         self.seconds = {"load": 0.0, "decode": 0.0, "timing": 0.0}
@@ -244,7 +246,7 @@ def map_model(
     mapping: str = "shared",
     placement: str = "row_major",
     reduce: str = "auto",
-    backend: str = "numpy",
+    backend: str | Backend = "numpy",
     positions: int | None = None,
     shape: tuple[int, int] | None = None,
     on_host: bool = False,

@@ -184,9 +184,13 @@ class JaxBackend(Backend):
         return tuple(self.xp.stack(column) for column in zip(*parts, strict=True))
 
 
+def load_backend(backend: str | Backend) -> Backend:
+    """The backend of that name, or the one given; WseError if unknown or not installed."""
+    return backend if isinstance(backend, Backend) else _by_name(backend)
+
+
 @lru_cache(maxsize=8)
-def load_backend(name: str) -> Backend:
-    """The backend of that name; WseError if unknown or not installed."""
+def _by_name(name: str) -> Backend:
     if name == "numpy":
         return NumpyBackend()
     if name == "jax":

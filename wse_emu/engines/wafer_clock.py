@@ -23,8 +23,6 @@ class TokenTiming:
     """Growth of the latest clock while the kernel runs; sums to ``cycles``."""
     crossings: tuple[tuple[Region, np.ndarray, int], ...]
     """(region, wavelets leaving each PE ``[E W N S, rows, cols]``, how many calls had them)."""
-    moved: np.ndarray | None
-    """Wavelets of moves between regions, ``[E W N S, rows, columns]`` of the wafer; None if there are none."""
     end: int
     """Which of the engine's remembered clock patterns the token leaves."""
 
@@ -36,7 +34,6 @@ class _Run:
     clocks: Clocks
     kernel_ticks: dict[str, int] = field(default_factory=dict)
     crossings: dict[tuple[Region, int], tuple[np.ndarray, int]] = field(default_factory=dict)
-    moved: np.ndarray | None = None
     latest: int = 0
 
     def spend(self, kernel: str, latest: int) -> None:
@@ -80,8 +77,9 @@ class TimingEngine:
         for timing, tokens in counts.values():
             for region, links, calls in timing.crossings:
                 total[:, region.y : region.bottom, region.x : region.right] += links * (tokens * calls)
-            if timing.moved is not None:
-                total += timing.moved * tokens
+        for move in self.program.steps:
+            if isinstance(move, Transfer):
+                _count_move(total, move, len(timings))
         return total
 
     def _run(self, slots: int, start: int) -> TokenTiming:
@@ -98,7 +96,6 @@ class TimingEngine:
             cycles,
             _whole_cycles(run.kernel_ticks, ticks, cycles),
             tuple((region, links, calls) for (region, _), (links, calls) in run.crossings.items()),
-            run.moved,
             self._remember(run.clocks),
         )
 
@@ -143,21 +140,6 @@ class TimingEngine:
         target += busy
         np.maximum(target, arrival, out=target)
         run.spend(move.kernel, max(run.latest, int(target.max())))
-        self._count_move(run, move, move.source.x + columns)
-
-    def _count_move(self, run: _Run, move: Transfer, entry: np.ndarray) -> None:
-        """Wavelets on the links of a move: each row's column first, then its row to both ends of the target."""
-        if run.moved is None:
-            run.moved = np.zeros((4, self.spec.rows, self.spec.columns), dtype=np.int64)
-        wavelets, left, right = move.value.wavelets, move.target.x, move.target.right - 1
-        for row, x in enumerate(entry.tolist()):
-            start, stop = move.source.y + row, move.target.y + row
-            if stop > start:
-                run.moved[SOUTH, start:stop, x] += wavelets
-            else:
-                run.moved[NORTH, stop + 1 : start + 1, x] += wavelets
-            run.moved[EAST, stop, x : max(x, right)] += wavelets
-            run.moved[WEST, stop, min(x, left) + 1 : x + 1] += wavelets
 
     def _remember(self, clocks: Clocks) -> int:
         """The number of this clock pattern, taken relative to its earliest PE."""
@@ -168,6 +150,20 @@ class TimingEngine:
                 return index
         self._patterns.append(pattern)
         return len(self._patterns) - 1
+
+
+def _count_move(links: np.ndarray, move: Transfer, times: int) -> None:
+    """Add a move's wavelets to ``links``: each row along its column first, then along its row to the target's ends."""
+    wavelets, left, right = move.value.wavelets * times, move.target.x, move.target.right - 1
+    for row in range(move.source.height):
+        x = move.source.x + row % move.source.width
+        start, stop = move.source.y + row, move.target.y + row
+        if stop > start:
+            links[SOUTH, start:stop, x] += wavelets
+        else:
+            links[NORTH, stop + 1 : start + 1, x] += wavelets
+        links[EAST, stop, x : max(x, right)] += wavelets
+        links[WEST, stop, min(x, left) + 1 : x + 1] += wavelets
 
 
 def _attribute(run: _Run, kernel_ticks: dict[str, int], growth: int) -> None:

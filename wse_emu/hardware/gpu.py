@@ -10,13 +10,15 @@ from wse_emu.hardware.wafer import PRESETS
 
 @dataclass(frozen=True)
 class GpuSpec:
-    """Datasheet of one GPU (source: gpus.toml); None where a value is not published."""
+    """Datasheet of one GPU (source: gpus.toml), in bytes, bytes/s, dense FLOP/s; None where nothing is published."""
 
     name: str
     hbm_bytes: float
     hbm_bytes_per_second: float
     fp16_flops: float
     tdp_watts: float
+    nvlink_bytes_per_second: float
+    """To other GPUs, both directions together; XGMI on AMD's."""
     fp8_flops: float | None = None
     l2_bytes: float | None = None
     usd_per_hour: float | None = None

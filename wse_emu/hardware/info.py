@@ -2,20 +2,24 @@
 
 from typing import Any
 
-from wse_emu.hardware.gpu import load_gpu
-from wse_emu.hardware.wafer import WaferSpec
-
-SRAM_BYTES_PER_CYCLE = 24
-"""Two 64-bit reads and one 64-bit write per PE and cycle (wse_arch_params.csv: sram_port)."""
-FABRIC_BITS_PER_WAVELET_TIME = 256
-"""A wavelet of 32 bits in and one out on each of four links (wse_arch_params.csv: clock_implied_by_fabric_bw)."""
+from wse_emu.hardware.gpu import GpuSpec, load_gpu
+from wse_emu.hardware.wafer import FABRIC_BITS_PER_CYCLE, SRAM_BYTES_PER_CYCLE, WaferSpec
 
 Row = dict[str, Any]
 
 
-def wafer_info(spec: WaferSpec) -> dict[str, list[Row]]:
-    """Rows of name, value, unit and how it was obtained: "parts", "peaks", "published", "beside a B200"."""
-    return {"parts": _parts(spec), "peaks": _peaks(spec), "published": _published(spec), "beside a B200": _b200(spec)}
+def wafer_info(spec: WaferSpec, gpu: GpuSpec | None = None) -> dict[str, list[Row]]:
+    """Rows of name, value, unit and level (how it was obtained): "parts", "peaks", "published", "beside a B200".
+
+    ``gpu`` takes the place of the B200.
+    """
+    gpu = gpu or load_gpu("B200")
+    return {
+        "parts": _parts(spec),
+        "peaks": _peaks(spec),
+        "published": _published(spec),
+        f"beside a {gpu.name}": _beside(spec, gpu),
+    }
 
 
 def _row(name: str, value: float | str, unit: str, level: str) -> Row:
@@ -40,70 +44,49 @@ def _parts(spec: WaferSpec) -> list[Row]:
     ]
 
 
-def derived_aggregates(spec: WaferSpec) -> dict[str, float]:
-    """What the published number of cores would give at this clock: bytes, bytes/s and bits/s."""
-    cores = spec.published.get("cores", spec.fabric_columns * spec.fabric_rows)
-    return {
-        "sram_bytes": cores * spec.sram_bytes,
-        "memory_bytes_per_second": cores * SRAM_BYTES_PER_CYCLE * spec.clock_hz,
-        "fabric_bits_per_second": cores * FABRIC_BITS_PER_WAVELET_TIME / float(spec.link_interval) * spec.clock_hz,
-    }
-
-
-def implied_clocks(spec: WaferSpec) -> dict[str, float]:
-    """The clock in Hz that each published bandwidth implies."""
-    derived = derived_aggregates(spec)
-    names = ("memory_bytes_per_second", "fabric_bits_per_second")
-    return {name: spec.published[name] / derived[name] * spec.clock_hz for name in names if name in spec.published}
-
-
 def _peaks(spec: WaferSpec) -> list[Row]:
-    derived = derived_aggregates(spec)
+    kinds = (
+        ("SRAM", "sram_bytes", 1e9, "GB", f"{spec.sram_bytes:,} B"),
+        ("memory bandwidth", "memory_bytes_per_second", 1e15, "PB/s", f"{SRAM_BYTES_PER_CYCLE} B × clock"),
+        ("fabric bandwidth", "fabric_bits_per_second", 1e15, "Pb/s", f"{FABRIC_BITS_PER_CYCLE} bit × clock / link"),
+        ("peak float16", "fp16_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
+        ("peak float32", "fp32_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
+    )
+    derived = spec.derived()
     return [
-        _row("SRAM", derived["sram_bytes"] / 1e9, "GB", "derived: cores × SRAM per PE"),
-        _row("memory bandwidth", derived["memory_bytes_per_second"] / 1e15, "PB/s", "derived: cores × 24 B × clock"),
-        _row(
-            "fabric bandwidth",
-            derived["fabric_bits_per_second"] / 1e15,
-            "Pb/s",
-            "derived: cores × 256 bit × clock / link",
-        ),
-        *(
-            _row(
-                f"peak {dtype}",
-                2 * float(spec.rates[f"fma_{dtype}"]) * spec.pes * spec.clock_hz / 1e15,
-                "PFLOP/s",
-                level,
-            )
-            for dtype, level in (
-                ("float16", "derived: 2 × rate × usable PEs"),
-                ("float32", "derived: 2 × rate × usable PEs"),
-            )
-        ),
+        _row(name, derived[key] / scale, unit, f"derived: {spec.cores:,} cores × {formula}")
+        for name, key, scale, unit, formula in kinds
     ]
 
 
 def _published(spec: WaferSpec) -> list[Row]:
-    units = {
+    kinds = {
         "cores": ("cores", 1.0, "PEs"),
         "sram_bytes": ("SRAM", 1e9, "GB"),
         "memory_bytes_per_second": ("memory bandwidth", 1e15, "PB/s"),
         "fabric_bits_per_second": ("fabric bandwidth", 1e15, "Pb/s"),
     }
-    clocks = implied_clocks(spec)
-    rows = []
-    for key, (name, scale, unit) in units.items():
-        if key in spec.published:
-            level = f"published; implies {clocks[key] / 1e9:.2f} GHz" if key in clocks else "published"
-            rows.append(_row(name, spec.published[key] / scale, unit, level))
-    return rows
+    clocks = spec.implied_clocks()
+    rows = [
+        _row(
+            name,
+            spec.published[key] / scale,
+            unit,
+            f"published; implies {clocks[key] / 1e9:.2f} GHz" if key in clocks else "published",
+        )
+        for key, (name, scale, unit) in kinds.items()
+        if key in spec.published
+    ]
+    return rows or [_row("aggregates", "none", "", "nothing is published of this wafer")]
 
 
-def _b200(spec: WaferSpec) -> list[Row]:
-    gpu = load_gpu("B200")
-    derived = derived_aggregates(spec)["memory_bytes_per_second"] / gpu.hbm_bytes_per_second
-    rows = [_row("memory, from the parts", derived, "× a B200's 8 TB/s", "derived")]
-    if "memory_bytes_per_second" in spec.published:
-        ratio = spec.published["memory_bytes_per_second"] / gpu.hbm_bytes_per_second
-        rows.insert(0, _row("memory, published", ratio, "× a B200's 8 TB/s", "published / published"))
+def _beside(spec: WaferSpec, gpu: GpuSpec) -> list[Row]:
+    bandwidth, key = gpu.hbm_bytes_per_second, "memory_bytes_per_second"
+    unit = f"× a {gpu.name}'s {bandwidth / 1e12:g} TB/s"
+    parts = f"{spec.cores:,} cores × {SRAM_BYTES_PER_CYCLE} B"
+    level = f"derived: {parts} × {spec.clock_hz / 1e9:g} GHz"
+    rows = [_row("memory, from the parts", spec.derived()[key] / bandwidth, unit, level)]
+    if key in spec.published:
+        level = f"published / published; {parts} × {spec.implied_clocks()[key] / 1e9:.3g} GHz"
+        rows.insert(0, _row("memory, published", spec.published[key] / bandwidth, unit, level))
     return rows

@@ -4,16 +4,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import partial
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from wse_emu.errors import WseError
+from wse_emu.hardware import toml_values
 
 PRESETS = files("wse_emu.hardware.presets")
 DTYPES = ("float16", "bfloat16", "float32")
 UNITS = ("fma", "add", "copy", "special")
+AGGREGATES = ("cores", "sram_bytes", "memory_bytes_per_second", "fabric_bits_per_second")
+SRAM_BYTES_PER_CYCLE = 24
+"""Two 64-bit reads and one 64-bit write per PE (wse_arch_params.csv: sram_port)."""
+FABRIC_BITS_PER_CYCLE = 256
+"""A 32-bit wavelet in and one out on each of four links (wse_arch_params.csv: clock_implied_by_fabric_bw)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class WaferSpec:
     edge_bits_per_second: float
     edge_latency_seconds: float
     published: Mapping[str, float]
-    """The vendor's aggregates: cores, sram_bytes, memory_bytes_per_second, fabric_bits_per_second."""
+    """The vendor's AGGREGATES, as far as there are any."""
 
     @property
     def user_bytes(self) -> int:
@@ -67,6 +73,11 @@ class WaferSpec:
         return self.columns * self.rows
 
     @property
+    def cores(self) -> int:
+        """What the vendor counts, else the PEs of the fabric."""
+        return int(self.published.get("cores", self.fabric_columns * self.fabric_rows))
+
+    @property
     def stage_cycles(self) -> int:
         """Receive, combine, send on: from one PE to its neighbour, the first wavelet."""
         return 2 * self.ramp_cycles + self.hop_cycles + self.combine_cycles
@@ -75,6 +86,32 @@ class WaferSpec:
     def ticks_per_cycle(self) -> int:
         """Ticks in which a link keeps time in integers: 8 for 9/8 cycles a wavelet."""
         return self.link_interval.denominator
+
+    def derived(self) -> dict[str, float]:
+        """Peaks that all cores would give at ``clock_hz``, from the parts: bytes, bytes/s, bits/s and FLOP/s.
+
+        Links count at their ``link_interval``; a multiply-add is two operations.
+        """
+        beats = self.cores * self.clock_hz
+        return {
+            "sram_bytes": float(self.cores * self.sram_bytes),
+            "memory_bytes_per_second": beats * SRAM_BYTES_PER_CYCLE,
+            "fabric_bits_per_second": beats * FABRIC_BITS_PER_CYCLE / float(self.link_interval),
+            "fp16_flops": beats * 2 * float(self.rates["fma_float16"]),
+            "fp32_flops": beats * 2 * float(self.rates["fma_float32"]),
+        }
+
+    def implied_clocks(self) -> dict[str, float]:
+        """The clock in Hz at which the parts, with a wavelet per link and cycle, give each published bandwidth."""
+        per_core = {
+            "memory_bytes_per_second": SRAM_BYTES_PER_CYCLE,
+            "fabric_bits_per_second": FABRIC_BITS_PER_CYCLE,
+        }
+        return {
+            name: self.published[name] / (self.cores * amount)
+            for name, amount in per_core.items()
+            if name in self.published
+        }
 
 
 def wafer_names() -> tuple[str, ...]:
@@ -90,9 +127,11 @@ def load_wafer(name: str) -> WaferSpec:
     if name in wafer_names():
         return _parse((PRESETS / f"{name}.toml").read_text("utf-8"), name, f"preset {name}")
     path = Path(name)
-    if not path.is_file():
-        raise WseError(f"unknown wafer {name!r}; what works: {', '.join(wafer_names())}, or the path of a TOML file")
     try:
+        if not path.is_file():
+            raise WseError(
+                f"unknown wafer {name!r}; what works: {', '.join(wafer_names())}, or the path of a TOML file"
+            )
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WseError(f"wafer file {name}: cannot be read as text ({error})") from None
@@ -102,80 +141,42 @@ def load_wafer(name: str) -> WaferSpec:
 def _parse(text: str, name: str, source: str) -> WaferSpec:
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # the latter for numbers of thousands of digits
         raise WseError(f"wafer file {source}: no valid TOML: {error}") from None
     known = {field.name for field in fields(WaferSpec)} - {"name"}
     missing, extra = sorted(known - table.keys()), sorted(table.keys() - known - {"name"})
     if missing or extra:
         what = f"key {missing[0]!r} is missing" if missing else f"key {extra[0]!r} is unknown"
         raise WseError(f"wafer file {source}: {what}; the keys are {', '.join(sorted(known))}")
-    values = {key: _READERS.get(key, _whole)(table[key], f"wafer file {source}: {key}") for key in known}
-    spec = WaferSpec(name=str(table.get("name", name)), **values)
+    where = f"wafer file {source}: "
+    values = {key: _READERS.get(key, toml_values.whole)(table[key], where + key) for key in sorted(known)}
+    spec = WaferSpec(name=toml_values.text(table.get("name", name), where + "name"), **values)
     _check(spec, source)
     return spec
 
 
 def _check(spec: WaferSpec, source: str) -> None:
-    if spec.columns > spec.fabric_columns or spec.rows > spec.fabric_rows:
-        raise WseError(
-            f"wafer file {source}: {spec.columns}×{spec.rows} usable PEs exceed the fabric of "
-            f"{spec.fabric_columns}×{spec.fabric_rows}"
-        )
-    if spec.runtime_bytes >= spec.sram_bytes:
-        raise WseError(f"wafer file {source}: runtime_bytes {spec.runtime_bytes} leave nothing of {spec.sram_bytes}")
-    for key in ("columns", "rows", "clock_hz", "link_interval", "colors", "edge_bits_per_second"):
+    for key in ("columns", "rows", "clock_hz", "hop_cycles", "colors", "edge_bits_per_second"):
         if not getattr(spec, key) > 0:
             raise WseError(f"wafer file {source}: {key} must be above 0")
-
-
-def _whole(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise WseError(f"{where} is {value!r}; a whole number from 0 works")
-    return value
-
-
-def _real(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise WseError(f"{where} is {value!r}; a number from 0 works")
-    return float(value)
-
-
-def _ratio(value: Any, where: str) -> Fraction:
-    try:
-        ratio = Fraction(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    except (ValueError, ZeroDivisionError):
-        ratio = None
-    if ratio is None or ratio <= 0:
-        raise WseError(f'{where} is {value!r}; a ratio above 0 in quotes works, as "9/8" or "2.92"')
-    return ratio
-
-
-def _rates(value: Any, where: str) -> dict[str, Fraction]:
-    wanted = {f"{unit}_{dtype}" for unit in UNITS for dtype in DTYPES}
-    if not isinstance(value, dict) or value.keys() != wanted:
-        raise WseError(f"{where} must be a table with exactly {', '.join(sorted(wanted))}")
-    return {key: _ratio(rate, f"{where}.{key}") for key, rate in value.items()}
-
-
-def _published(value: Any, where: str) -> dict[str, float]:
-    if not isinstance(value, dict):
-        raise WseError(f"{where} must be a table of numbers")
-    return {key: _real(number, f"{where}.{key}") for key, number in value.items()}
-
-
-def _depths(value: Any, where: str) -> tuple[int, ...]:
-    if not isinstance(value, list) or len(value) != 4:
-        raise WseError(f"{where} is {value!r}; four whole numbers work, for queues 0-1, 2-3, 4-5 and 6-7")
-    return tuple(_whole(depth, where) for depth in value)
+    if spec.columns > spec.fabric_columns or spec.rows > spec.fabric_rows:
+        raise WseError(
+            f"wafer file {source}: {spec.columns}×{spec.rows} usable PEs (columns, rows) exceed the fabric of "
+            f"{spec.fabric_columns}×{spec.fabric_rows} (fabric_columns, fabric_rows)"
+        )
+    for part, whole in (("runtime_bytes", "sram_bytes"), ("runtime_colors", "colors")):
+        kept, have = getattr(spec, part), getattr(spec, whole)
+        if kept >= have:
+            raise WseError(f"wafer file {source}: {part} {kept} leave nothing of {have} {whole}")
 
 
 _READERS: dict[str, Any] = {
-    "clock_hz": _real,
-    "edge_bits_per_second": _real,
-    "edge_latency_seconds": _real,
-    "link_interval": _ratio,
-    "rates": _rates,
-    "published": _published,
-    "input_queue_words": _depths,
-    "output_queue_words": _depths,
+    "clock_hz": toml_values.real,
+    "edge_bits_per_second": toml_values.real,
+    "edge_latency_seconds": toml_values.real,
+    "link_interval": toml_values.ratio,
+    "rates": partial(toml_values.ratios, keys=[f"{unit}_{dtype}" for unit in UNITS for dtype in DTYPES]),
+    "published": partial(toml_values.numbers, keys=AGGREGATES),
+    "input_queue_words": toml_values.depths,
+    "output_queue_words": toml_values.depths,
 }
