@@ -7,18 +7,20 @@ peak, plus the launches of its kernels.
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from statistics import mean
+from math import isfinite
+from statistics import median
 
+from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import GpuSpec, load_gpu, load_gpus
 from wse_emu.hardware.wafer import PRESETS
 from wse_emu.models.config import ModelConfig
 
 KERNELS_PER_LAYER = 6
 """Norm, QKV, attention, output, norm with gate-up, down: what a fused decoder launches. An estimate."""
-_LAYERS_OF_ROWS = 32
-"""Both models of gpu_decode.toml have 32 layers."""
+KERNELS_BESIDE = 2
+"""Final norm and LM head, once a token. An estimate."""
 LAUNCH_SECONDS = 2.0e-6
-"""Between two kernels of a replayed CUDA graph. An estimate: a few microseconds is what profiles of decoders show."""
+"""Between two kernels of a replayed CUDA graph. An estimate, at the fast end of 2 to 3 µs, so in the GPU's favour."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,18 @@ class Fit:
     """The share of its HBM bandwidth that a GPU's decode reaches, and how far the fit is from its rows."""
 
     efficiency: float
+    launch_seconds: float
+    """Per kernel: given, not fitted, since the rows are models of nearly one size."""
     errors: dict[str, float]
-    """Predicted over published tokens/s, minus 1, by model."""
+    """Predicted over published tokens/s, minus 1, by row."""
+
+    @property
+    def median_abs_error(self) -> float:
+        return median(abs(error) for error in self.errors.values())
+
+    @property
+    def rows(self) -> int:
+        return len(self.errors)
 
 
 @dataclass(frozen=True)
@@ -36,48 +48,78 @@ class BaselineRate:
 
     gpu: str
     tokens_per_second: float
+    seconds_per_token: float | None
+    """None where the model does not fit."""
     bound_by: str
     """"HBM", "arithmetic" or "launches", the largest term; "does not fit" if the HBM is too small."""
+    efficiency: float
+    """Share of the HBM bandwidth that was assumed."""
     level: str = "estimate"
 
 
 @cache
 def fit() -> Fit:
-    """Efficiency on the A100 rows of gpu_decode.toml: the mean that each row asks for, launches set aside."""
+    """Efficiency on the A100 rows of gpu_decode.toml: the median of what each row asks for, launches set aside."""
     table = tomllib.loads((PRESETS / "gpu_decode.toml").read_text("utf-8"))
     bandwidth = load_gpu(table["gpu"]).hbm_bytes_per_second
-    launches = LAUNCH_SECONDS * (_LAYERS_OF_ROWS * KERNELS_PER_LAYER + 2)
-    asked = {}
+    ideal, launches, seconds = {}, {}, {}
     for row in table["rows"]:
-        size = row["gb_per_second"] * 1e9 / row["tokens_per_second"]
-        asked[row["model"]] = (
-            size,
-            size / bandwidth / (1 / row["tokens_per_second"] - launches),
-            row["tokens_per_second"],
+        name = f"{row['model']} {row['weights']}"
+        seconds[name] = 1 / row["tokens_per_second"]
+        ideal[name] = row["gb_per_second"] * 1e9 * seconds[name] / bandwidth
+        launches[name] = LAUNCH_SECONDS * kernels_of(row["layers"])
+    efficiency = median(ideal[name] / (seconds[name] - launches[name]) for name in ideal)
+    errors = {name: seconds[name] / (ideal[name] / efficiency + launches[name]) - 1 for name in ideal}
+    return Fit(efficiency, LAUNCH_SECONDS, errors)
+
+
+def kernels_of(layers: int) -> int:
+    """Kernels that a decoder of ``layers`` launches for a token."""
+    return layers * KERNELS_PER_LAYER + KERNELS_BESIDE
+
+
+def decode_rate(
+    gpu: GpuSpec, *, weight_bytes: float, kv_bytes: float, flops: float, kernels: int, stored_bytes: float | None = None
+) -> BaselineRate:
+    """Tokens/s of a single request on ``gpu``.
+
+    ``weight_bytes`` and ``kv_bytes`` are read, ``flops`` done and ``kernels`` launched for a token; ``stored_bytes``,
+    by default the two read, must fit the HBM. Raises WseError for numbers that no decode has.
+    """
+    if not all(isfinite(n) and n >= 0 for n in (weight_bytes, kv_bytes, flops, kernels)) or not weight_bytes:
+        raise WseError(
+            f"a decode of {weight_bytes:g} bytes of weights, {kv_bytes:g} of KV cache, {flops:g} FLOP and {kernels} "
+            "kernels a token: weights above 0 and the others from 0 work"
         )
-    efficiency = mean(share for _, share, _ in asked.values())
-    errors = {
-        model: 1 / (size / (efficiency * bandwidth) + launches) / rate - 1 for model, (size, _, rate) in asked.items()
-    }
-    return Fit(efficiency, errors)
-
-
-def decode_rate(config: ModelConfig, gpu: GpuSpec, *, weight_bytes: int, position: int) -> BaselineRate:
-    """Tokens/s of a single request at ``position`` on ``gpu``, with ``weight_bytes`` a parameter and cached number."""
-    read = config.parameters - (0 if config.tied_embeddings else config.vocabulary * config.hidden)
-    cached = 2 * config.layers * config.kv_width * (position + 1)
+    share = fit().efficiency
+    if (weight_bytes + kv_bytes if stored_bytes is None else stored_bytes) > gpu.hbm_bytes:
+        return BaselineRate(gpu.name, 0.0, None, "does not fit", share)
     terms = {
-        "HBM": (read + cached) * weight_bytes / (fit().efficiency * gpu.hbm_bytes_per_second),
-        "arithmetic": 2 * (read + cached * config.heads // config.kv_heads) / gpu.fp16_flops,
+        "HBM": (weight_bytes + kv_bytes) / (share * gpu.hbm_bytes_per_second),
+        "arithmetic": flops / gpu.fp16_flops,
     }
-    launches = LAUNCH_SECONDS * (config.layers * KERNELS_PER_LAYER + 2)
     bound = max(terms, key=lambda name: terms[name])
+    launches = fit().launch_seconds * kernels
     seconds = terms[bound] + launches
-    if (config.parameters + cached) * weight_bytes > gpu.hbm_bytes:
-        return BaselineRate(gpu.name, 0.0, "does not fit")
-    return BaselineRate(gpu.name, 1 / seconds, "launches" if launches > terms[bound] else bound)
+    return BaselineRate(gpu.name, 1 / seconds, seconds, "launches" if launches > terms[bound] else bound, share)
 
 
 def baselines(config: ModelConfig, *, weight_bytes: int = 2, position: int = 0) -> list[BaselineRate]:
-    """All GPU presets; 16-bit weights by default, as GPUs would run them."""
-    return [decode_rate(config, gpu, weight_bytes=weight_bytes, position=position) for gpu in load_gpus()]
+    """``config`` at ``position`` on all GPU presets, with ``weight_bytes`` a parameter and cached number.
+
+    16-bit by default, as GPUs would run it. A decode reads one row of an embedding that is not also the LM head.
+    """
+    unread = 0 if config.tied_embeddings else config.vocabulary * config.hidden
+    read = config.parameters - unread
+    cached = 2 * config.layers * config.kv_width * (position + 1)
+    return [
+        decode_rate(
+            gpu,
+            weight_bytes=read * weight_bytes,
+            kv_bytes=cached * weight_bytes,
+            flops=2 * (read + cached * (config.heads // config.kv_heads)),
+            kernels=kernels_of(config.layers),
+            stored_bytes=(config.parameters + cached) * weight_bytes,
+        )
+        for gpu in load_gpus()
+    ]

@@ -253,5 +253,5 @@ def _summed_gemv(gemv: Local, total: AllReduce) -> Action:
     return action
 
 
-_SCRATCH_ELEMENTS = 1 << 17
-"""Partial sums worked on at a time: half a megabyte of float32, which stays in a core's cache."""
+_SCRATCH_ELEMENTS = 1 << 19
+"""Partial sums worked on at a time: two megabytes of float32, what a core's cache holds."""

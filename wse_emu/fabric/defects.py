@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from wse_emu.errors import WseError
 
 PE = tuple[int, int]
+CLUSTER_RADIUS = 2.0
+"""Standard deviation in PEs of the blobs of clustered defects: chosen, no map of a wafer's defects is public."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,35 @@ class Defects:
         return cls(frozenset(pes or []), frozenset(frozenset(link) for link in links or []))
 
     @classmethod
-    def random(cls, columns: int, rows: int, rate: float, seed: int) -> "Defects":
-        """Every PE of a mesh dead with probability ``rate``, independently; WseError outside 0 to 1."""
+    def of_mask(cls, dead: np.ndarray) -> "Defects":
+        """The PEs where ``dead``, boolean ``[rows, columns]``, is true; WseError for an array of another kind."""
+        if dead.ndim != 2 or dead.dtype != np.bool_:
+            raise WseError(f"dead PEs as {dead.dtype} of shape {dead.shape}: booleans [rows, columns] work")
+        return cls(frozenset((int(x), int(y)) for y, x in np.argwhere(dead)))
+
+    @classmethod
+    def random(cls, columns: int, rows: int, rate: float, seed: int, *, clustered: bool = False) -> "Defects":
+        """Dead PEs at ``rate``, the same for the same seed.
+
+        Each independently with that probability; or, ``clustered``, just ``round(rate * columns * rows)`` of them in
+        blobs, where a smoothed random field is highest. Raises WseError outside 0 to 1.
+        """
         if not 0 <= rate <= 1:
             raise WseError(f"defect rate {rate:g}: 0 to 1 works")
-        dead = np.argwhere(np.random.default_rng(seed).random((rows, columns)) < rate)
-        return cls(frozenset((int(x), int(y)) for y, x in dead))
+        field = np.random.default_rng(seed).random((rows, columns))
+        if not clustered:
+            return cls.of_mask(field < rate)
+        smooth = gaussian_filter(field, CLUSTER_RADIUS, mode="reflect").ravel()
+        worst = np.argsort(-smooth, kind="stable")[: round(rate * columns * rows)]
+        return cls(frozenset((int(i) % columns, int(i) // columns) for i in worst))
 
-    def has_link(self, a: PE, b: PE) -> bool:
+    def mask(self, columns: int, rows: int) -> np.ndarray:
+        """Boolean ``[rows, columns]``, true where a PE is dead."""
+        dead = np.zeros((rows, columns), np.bool_)
+        for x, y in self.pes:
+            dead[y, x] = True
+        return dead
+
+    def cuts(self, a: PE, b: PE) -> bool:
         """Whether the link between the neighbours ``a`` and ``b`` is dead."""
         return bool(self.links) and frozenset((a, b)) in self.links

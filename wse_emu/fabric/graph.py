@@ -7,18 +7,32 @@ is a graph of a few hundred bytes on which every networkx algorithm works. The g
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import networkx as nx
 import numpy as np
 
-from wse_emu.fabric.directions import DIRECTIONS, Direction
+from wse_emu.fabric.directions import Direction
 
 if TYPE_CHECKING:
     from wse_emu.fabric.mesh import Mesh
 
 Node = tuple[int, int]
-Attributes = dict[str, Any]
+
+
+def _frozen(*_args: Any, **_named: Any) -> NoReturn:
+    raise nx.NetworkXError("a mesh cannot be changed; graph.copy() gives a networkx graph that can")
+
+
+class Attributes(dict[str, Any]):
+    """Attributes of a node or an edge, made when asked for: a change would be lost, so it is refused."""
+
+    __setitem__ = __delitem__ = __ior__ = _frozen
+    update = setdefault = pop = popitem = clear = _frozen
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        """A copy, deep or pickled, is a plain dict: networkx deep-copies attributes into graphs that can change."""
+        return dict, (dict(self),)
 
 
 class _Nodes(Mapping[Node, Attributes]):
@@ -31,7 +45,7 @@ class _Nodes(Mapping[Node, Attributes]):
         if node not in self._mesh:
             raise KeyError(node)
         x, y = node
-        return {name: array[y, x].item() for name, array in self._arrays.items()}
+        return Attributes((name, array[y, x].item()) for name, array in self._arrays.items())
 
     def __iter__(self) -> Iterator[Node]:
         dead = self._mesh.defects.pes
@@ -64,20 +78,15 @@ class _Neighbours(Mapping[Node, Attributes]):
     def __len__(self) -> int:
         return sum(1 for _ in self._around())
 
-    def _around(self) -> Iterator[tuple[Direction, Node]]:
-        x, y = self._node
-        for direction in DIRECTIONS:
-            dx, dy = direction.step
-            neighbour = (x + dx, y + dy)
-            if neighbour in self._mesh and not self._mesh.defects.has_link(self._node, neighbour):
-                yield direction, neighbour
+    def _around(self) -> list[tuple[Direction, Node]]:
+        return self._mesh.neighbours(self._node)
 
     def _attributes(self, direction: Direction, neighbour: Node) -> Attributes:
         if self._links is None:
-            return {}
+            return Attributes()
         out = int(self._links[direction, self._node[1], self._node[0]])
         back = int(self._links[direction.opposite, neighbour[1], neighbour[0]])
-        return {"wavelets": out + back if self._both_ways else back if self._inward else out}
+        return Attributes(wavelets=out + back if self._both_ways else back if self._inward else out)
 
 
 class _Adjacency(Mapping[Node, _Neighbours]):
@@ -101,13 +110,11 @@ class _Adjacency(Mapping[Node, _Neighbours]):
         return node in self._nodes
 
 
-def _frozen(*_args: Any, **_named: Any) -> None:
-    raise nx.NetworkXError("a mesh cannot be changed; graph.copy() gives a networkx graph that can")
-
-
 class _Frozen:
     """What changes a graph is refused; what builds a new one gives a plain networkx graph."""
 
+    frozen = True  # what nx.is_frozen asks for
+    _mesh: Mesh
     add_node = add_nodes_from = remove_node = remove_nodes_from = _frozen
     add_edge = add_edges_from = add_weighted_edges_from = remove_edge = remove_edges_from = _frozen
     clear = clear_edges = update = _frozen
@@ -135,13 +142,11 @@ class MeshGraph(_Frozen, nx.Graph):  # type: ignore[misc]
         return nx.Graph  # type: ignore[no-any-return]
 
     def number_of_edges(self, u: Node | None = None, v: Node | None = None) -> int:
-        """All edges, in no time where nothing is dead; or those between u and v, 0 or 1."""
-        if u is not None:
-            return int(v in self._adj[u]) if u in self._node else 0
-        if self._mesh.defects.pes or self._mesh.defects.links:
-            return sum(len(self._adj[node]) for node in self) // 2
-        columns, rows = self._mesh.columns, self._mesh.rows
-        return (columns - 1) * rows + columns * (rows - 1)
+        """All edges, counted and not walked; or those between u and v, 0 or 1."""
+        return self._mesh.link_count if u is None else int(self.has_edge(u, v))
+
+    def size(self, weight: str | None = None) -> float:
+        return self._mesh.link_count if weight is None else super().size(weight)
 
 
 class MeshDiGraph(_Frozen, nx.DiGraph):  # type: ignore[misc]
@@ -159,6 +164,13 @@ class MeshDiGraph(_Frozen, nx.DiGraph):  # type: ignore[misc]
         self._node = _Nodes(mesh, nodes or {})
         self._adj = self._succ = _Adjacency(self._node, mesh, links, both_ways=False, inward=False)
         self._pred = _Adjacency(self._node, mesh, links, both_ways=False, inward=True)
+
+    def number_of_edges(self, u: Node | None = None, v: Node | None = None) -> int:
+        """All edges, two for each link; or those from u to v, 0 or 1."""
+        return 2 * self._mesh.link_count if u is None else int(self.has_edge(u, v))
+
+    def size(self, weight: str | None = None) -> float:
+        return 2 * self._mesh.link_count if weight is None else super().size(weight)
 
     def to_directed_class(self) -> type[nx.DiGraph]:
         return nx.DiGraph  # type: ignore[no-any-return]

@@ -7,9 +7,12 @@ import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import PE, Defects
+from wse_emu.fabric.directions import Direction
 from wse_emu.fabric.graph import MeshDiGraph, MeshGraph
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
+
+_WHOLE = (int, np.integer)
 
 
 class Mesh:
@@ -49,10 +52,38 @@ class Mesh:
         if dead:
             raise WseError(f"{what}: the region {region} covers the dead PE {dead[0]}; a region beside it works")
 
+    def neighbours(self, pe: PE) -> list[tuple[Direction, PE]]:
+        """The PEs that a working link joins to ``pe``, and the way to them."""
+        x, y = pe
+        found = []
+        if x + 1 < self.columns:
+            found.append((Direction.EAST, (x + 1, y)))
+        if x > 0:
+            found.append((Direction.WEST, (x - 1, y)))
+        if y > 0:
+            found.append((Direction.NORTH, (x, y - 1)))
+        if y + 1 < self.rows:
+            found.append((Direction.SOUTH, (x, y + 1)))
+        if not (self.defects.pes or self.defects.links):
+            return found
+        return [(way, to) for way, to in found if to not in self.defects.pes and not self.defects.cuts(pe, to)]
+
+    @cached_property
+    def link_count(self) -> int:
+        """Working links, each counted once: those of the whole grid but the dead ones and those of dead PEs."""
+        whole = Mesh(self.columns, self.rows)
+        gone = {frozenset((pe, to)) for pe in self.defects.pes for _, to in whole.neighbours(pe)}
+        return (self.columns - 1) * self.rows + self.columns * (self.rows - 1) - len(gone | self.defects.links)
+
     @cached_property
     def graph(self) -> MeshGraph:
         """The mesh as an undirected networkx graph that takes no memory of its own."""
         return MeshGraph(self)
+
+    @cached_property
+    def digraph(self) -> MeshDiGraph:
+        """The same with an edge for each direction of a link."""
+        return MeshDiGraph(self)
 
     def with_links(
         self, links: np.ndarray, nodes: Mapping[str, np.ndarray] | None = None
@@ -73,4 +104,4 @@ class Mesh:
 
     def _inside(self, pe: PE) -> bool:
         x, y = pe
-        return isinstance(x, int) and isinstance(y, int) and 0 <= x < self.columns and 0 <= y < self.rows
+        return isinstance(x, _WHOLE) and isinstance(y, _WHOLE) and 0 <= x < self.columns and 0 <= y < self.rows

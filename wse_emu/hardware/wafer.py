@@ -133,8 +133,10 @@ def load_wafer(name: str) -> WaferSpec:
                 f"unknown wafer {name!r}; what works: {', '.join(wafer_names())}, or the path of a TOML file"
             )
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WseError(f"wafer file {name}: cannot be read as text ({error})") from None
+    except OSError as error:
+        raise WseError(f"wafer file {name[:200]}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise WseError(f"wafer file {name}: no UTF-8 text ({error.reason} at byte {error.start})") from None
     return _parse(text, path.stem, name)
 
 

@@ -1,0 +1,89 @@
+"""The reduction algorithms as published, written out once for these tests; nothing is taken from the package.
+
+A reduction is a list of rounds, a round a list of arms, an arm the positions along the line that a value passes, far
+end first. Chain, tree, two-phase: Luczynski et al., HPDC 2024 (arXiv 2404.15888); halves that meet in the middle and
+groups of them: WaferLLM, OSDI 2025 (arXiv 2502.04563).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isqrt
+from typing import Any
+
+ALGORITHMS = ("chain", "two_way", "tree", "two_phase", "ktree", "ktree:2", "ktree:3", "ktree:5")
+Rounds = list[list[list[int]]]
+
+
+def rounds(algorithm: str, extent: int) -> Rounds:
+    """Rounds of ``algorithm`` on a line of ``extent`` PEs; arms of one PE alone are left out."""
+    name, _, groups = algorithm.partition(":")
+    line = list(range(extent))
+    if name == "ktree":
+        found = _ktree(line, min(extent, int(groups) if groups else max(1, isqrt(extent) // 2)))
+    else:
+        found = {"chain": _chain, "two_way": _two_way, "tree": _tree, "two_phase": _two_phase}[name](line)
+    return [kept for arms in found if (kept := [arm for arm in arms if len(arm) > 1])]
+
+
+def root(algorithm: str, extent: int) -> int:
+    """Where the result ends: the head of the last arm."""
+    found = rounds(algorithm, extent)
+    return found[-1][-1][-1] if found else 0
+
+
+def streams(algorithm: str, extent: int) -> Iterator[tuple[int, int]]:
+    """(from, to) of everything that is sent."""
+    for arms in rounds(algorithm, extent):
+        for arm in arms:
+            yield from zip(arm, arm[1:], strict=False)
+
+
+def fold(algorithm: str, values: Sequence[Any], operation: Callable[[Any, Any], Any]) -> Any:
+    """Combine ``values`` one by one in the published order."""
+    held = list(values)
+    for arms in rounds(algorithm, len(held)):
+        for arm in arms:
+            for sender, receiver in zip(arm, arm[1:], strict=False):
+                held[receiver] = operation(held[sender], held[receiver])
+    return held[root(algorithm, len(held))]
+
+
+def _chain(line: list[int]) -> Rounds:
+    return [[line[::-1]]]
+
+
+def _two_way(line: list[int]) -> Rounds:
+    """Both halves run to the middle, which takes the left one first."""
+    middle = len(line) // 2
+    return [[line[: middle + 1]], [line[middle:][::-1]]]
+
+
+def _tree(line: list[int]) -> Rounds:
+    """Neighbours first, then PEs twice as far apart, and so on; the even one of a pair keeps the sum."""
+    found = []
+    while len(line) > 1:
+        found.append([line[i : i + 2][::-1] for i in range(0, len(line), 2)])
+        line = line[::2]
+    return found
+
+
+def _two_phase(line: list[int]) -> Rounds:
+    """Groups of √P chain into their first PE, then the first PEs chain."""
+    size = isqrt(len(line))
+    groups = [line[i : i + size][::-1] for i in range(0, len(line), size)]
+    return [groups, [line[::size][::-1]]]
+
+
+def _ktree(line: list[int], count: int) -> Rounds:
+    """`two_way` in every group of ⌈P/K⌉, to where its middle is when full, then over the middles.
+
+    A last group that ends before its middle joins the one before it.
+    """
+    size = -(-len(line) // count)
+    middle = size // 2
+    groups = [line[i : i + size] for i in range(0, len(line), size)]
+    if len(groups[-1]) <= middle:
+        short = groups.pop()
+        groups[-1] = groups[-1] + short
+    left = [group[: middle + 1] for group in groups]
+    right = [group[middle:][::-1] for group in groups]
+    return [left, right, *_two_way([group[middle] for group in groups])]
