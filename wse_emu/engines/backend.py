@@ -88,7 +88,7 @@ class NumpyBackend(Backend):
         if operation == "argmax":
             return super().combine(plan, values, operation)
         ufunc = np.add if operation == "add" else np.maximum
-        return tuple(combine_in_place(plan, np.array(value), ufunc) for value in values)
+        return tuple(combine_in_place(plan, np.array(value, order="C"), ufunc) for value in values)
 
 
 def combine_in_place(plan: Schedule, held: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
@@ -106,8 +106,8 @@ def combine_in_place(plan: Schedule, held: np.ndarray, ufunc: np.ufunc) -> np.nd
 def _in_order(ufunc: np.ufunc, values: np.ndarray, axis: int) -> np.ndarray:
     """Combine along ``axis`` first to last.
 
-    numpy's reduce keeps that order as long as its inner loop runs over another axis; where the block is a single
-    number it would sum pairwise, and accumulate is the call that does not.
+    numpy's reduce keeps that order as long as its inner loop runs over another axis, which C order (:meth:`combine`)
+    gives it; where the block is a single number it would sum pairwise, and accumulate is the call that does not.
     """
     if ufunc is np.add and values[(slice(0, 1),) * (axis + 1)].size == 1:
         return ufunc.accumulate(values, axis=axis).take(-1, axis=axis)  # type: ignore[no-any-return]

@@ -64,11 +64,11 @@ def run_decode(options: DecodeOptions) -> None:
     show = not options.json_output
     decoded = _stream(session, text, ids, options, show=show)
     report, result = _report(session, ids, decoded, options)
-    _write(report, result, session, options)
     if show:
         Console().print(decode_table(report))
     else:
-        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+        _say(json.dumps(report, ensure_ascii=False) + "\n")
+    _write(report, result, session, options)
 
 
 def _check(options: DecodeOptions) -> None:
