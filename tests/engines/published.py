@@ -6,6 +6,7 @@ groups of them: WaferLLM, OSDI 2025 (arXiv 2502.04563).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from math import isqrt
 from typing import Any
 
@@ -34,7 +35,7 @@ def streams(algorithm: str, extent: int) -> Iterator[tuple[int, int]]:
     """(from, to) of everything that is sent."""
     for arms in rounds(algorithm, extent):
         for arm in arms:
-            yield from zip(arm, arm[1:], strict=False)
+            yield from pairwise(arm)
 
 
 def fold(algorithm: str, values: Sequence[Any], operation: Callable[[Any, Any], Any]) -> Any:
@@ -42,7 +43,7 @@ def fold(algorithm: str, values: Sequence[Any], operation: Callable[[Any, Any], 
     held = list(values)
     for arms in rounds(algorithm, len(held)):
         for arm in arms:
-            for sender, receiver in zip(arm, arm[1:], strict=False):
+            for sender, receiver in pairwise(arm):
                 held[receiver] = operation(held[sender], held[receiver])
     return held[root(algorithm, len(held))]
 
