@@ -22,19 +22,18 @@ def decode_table(report: Summary) -> Table:
 
 def _title(report: Summary) -> str:
     wafer = report["wafer"]
-    return f"{report['model']} on {wafer['name']} ({wafer['columns']}×{wafer['rows']} PEs), mapping {report['mapping']}"
+    where = f"{wafer['name']} ({wafer['columns']}×{wafer['rows']} PEs, {wafer['clock_hz'] / 1e9:g} GHz)"
+    return f"{report['model']} on {where}, mapping {report['mapping']}"
 
 
 def _rates(table: Table, report: Summary) -> None:
-    clock = report["wafer"]["clock_hz"] / 1e9
-    note = f"timing model, {clock:g} GHz, {report['precision']}"
-    table.add_row(f"[bold]{report['wafer']['name']}[/]", f"[bold]{report['tokens_per_second']:,.0f}[/] tokens/s", note)
-    for rate in report["baseline"]:
-        fits = rate["tokens_per_second"] > 0
-        speed = f"{rate['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
-        table.add_row(
-            rate["gpu"], speed, f"{rate['level']}, 16-bit, by its {rate['bound_by']}" if fits else rate["level"]
-        )
+    rate = f"{report['tokens_per_second']:,.0f}"
+    note = f"timing model, {report['precision']}"
+    table.add_row(f"[bold]{report['wafer']['name']}[/]", f"[bold]{rate}[/] tokens/s", note)
+    for gpu in report["baseline"]:
+        fits = gpu["tokens_per_second"] > 0
+        speed = f"{gpu['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
+        table.add_row(gpu["gpu"], speed, f"{gpu['level']}, 16-bit, {gpu['bound_by']}" if fits else gpu["level"])
 
 
 def _kernels(table: Table, report: Summary) -> None:
@@ -57,13 +56,11 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", "")
     for name, size in memory["max_pe"].items():
         table.add_row(f"  {name.replace('_', ' ')}", f"{size:,} bytes", "")
-    table.add_row("padding", f"{memory['padding']:.1%}", "of the weights' space, to fill blocks")
+    table.add_row("padding", f"{memory['padding']:.1%}", "of the weights' space")
     table.add_section()
     seconds = report["seconds"]
     passes = tokens + len(report["prompt_ids"]) - 1
-    table.add_row(
-        "this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}, prompt included"
-    )
+    table.add_row("this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}")
     for name, value in seconds.items():
         table.add_row(f"  {name}", f"{value:.2f} s", "")
 
