@@ -142,8 +142,8 @@ class MeshGraph(_Frozen, nx.Graph):  # type: ignore[misc]
         return nx.Graph  # type: ignore[no-any-return]
 
     def number_of_edges(self, u: Node | None = None, v: Node | None = None) -> int:
-        """All edges, counted and not walked; or those between u and v, 0 or 1."""
-        return self._mesh.link_count if u is None else int(self.has_edge(u, v))
+        """All edges, counted and not walked; or those between u and v, 0 or 1; KeyError for an unknown u."""
+        return self._mesh.link_count if u is None else int(v in self._adj[u])
 
     def size(self, weight: str | None = None) -> float:
         return self._mesh.link_count if weight is None else super().size(weight)
@@ -166,8 +166,8 @@ class MeshDiGraph(_Frozen, nx.DiGraph):  # type: ignore[misc]
         self._pred = _Adjacency(self._node, mesh, links, both_ways=False, inward=True)
 
     def number_of_edges(self, u: Node | None = None, v: Node | None = None) -> int:
-        """All edges, two for each link; or those from u to v, 0 or 1."""
-        return 2 * self._mesh.link_count if u is None else int(self.has_edge(u, v))
+        """All edges, two for each link; or those from u to v, 0 or 1; KeyError for an unknown u."""
+        return 2 * self._mesh.link_count if u is None else int(v in self._adj[u])
 
     def size(self, weight: str | None = None) -> float:
         return 2 * self._mesh.link_count if weight is None else super().size(weight)
