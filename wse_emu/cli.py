@@ -25,7 +25,10 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every error that a user can cause is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer makes this of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except WseError as error:
         _fail(f"wse-emu: {error}", 2)
     except _UsageError as error:
