@@ -79,14 +79,14 @@ def test_the_order_does_not_depend_on_how_the_values_lie_in_memory(
 
 
 @pytest.mark.parametrize("algorithm", published.ALGORITHMS)
-@pytest.mark.parametrize("block", [(1,), (3,)])
+@pytest.mark.parametrize(("block", "dtype"), [((1,), "float32"), ((3,), "float16")])
 def test_jax_adds_in_the_published_order_inside_and_outside_a_compiled_body(
-    algorithm: str, block: tuple[int, ...]
+    algorithm: str, block: tuple[int, ...], dtype: str
 ) -> None:
     jax = pytest.importorskip("jax")
     own = backend("jax")
     extents = (1, 2, 3, 6, 9, 17, 38)
-    values = [numbers(extent, (extent, *block), "float32") for extent in extents]
+    values = [numbers(extent, (extent, *block), dtype) for extent in extents]
     plans = [schedule(algorithm, extent) for extent in extents]
 
     def all_at_once(arrays: list[Any]) -> list[Any]:

@@ -42,6 +42,8 @@ def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamC
 
 def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCosts) -> None:
     """Move ``clock`` ``[line, …]`` (ticks) on by a multicast of ``wavelets`` from position ``root``, in place."""
+    if clock.shape[0] == 1:
+        return
     busy = costs.setup + wavelets * costs.pace
     sent = clock[root] + busy
     distance = np.abs(np.arange(clock.shape[0]) - root) * costs.hop + (costs.ramps + costs.receive)
