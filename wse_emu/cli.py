@@ -1,6 +1,7 @@
 """The command line: `wse-emu decode`, `info`, `models`. Thin; the work is done by the library."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +36,7 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "wse-emu"
         _fail(f"wse-emu: {error.format_message()} ({command} --help lists what works)", 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("\nwse-emu: interrupted", INTERRUPTED)
+        _leave_at_once()
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -46,6 +47,14 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     print(message, file=sys.stderr)  # noqa: T201
     sys.exit(code)
+
+
+def _leave_at_once() -> None:
+    """End an interrupted run without the interpreter's clean-up, which crashes while jax is compiling in a thread."""
+    print("\nwse-emu: interrupted", file=sys.stderr)  # noqa: T201
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _version(wanted: bool) -> None:
