@@ -95,6 +95,16 @@ def test_the_cache_is_read_and_counted() -> None:
     assert late.seconds_per_token - early.seconds_per_token == pytest.approx(more)
 
 
+def test_attention_of_many_heads_over_one_cached_head_is_bound_by_arithmetic() -> None:
+    """1,024 query heads of 128 read one cached head: 4 FLOP per query number and position, besides 2 a weight."""
+    config = replace(LLAMA_8B, vocabulary=1000, layers=1, heads=1024, kv_heads=1, intermediate=4096, context=2**23)
+    rate = on("A100", baselines(config, position=4_000_000 - 1))
+    read = config.parameters - 1000 * 4096
+    assert rate.bound_by == "arithmetic"
+    seconds = (2 * read + 4 * 1024 * 128 * 4_000_000) / 312e12 + 8 * LAUNCH_SECONDS
+    assert rate.seconds_per_token == pytest.approx(seconds)
+
+
 def test_what_does_not_fit_has_no_rate() -> None:
     seventy = replace(LLAMA_8B, hidden=8192, layers=80, heads=64, intermediate=28672)
     rates = baselines(seventy)

@@ -46,9 +46,10 @@ class Defects:
         field = np.random.default_rng(seed).random((rows, columns))
         if not clustered:
             return cls.of_mask(field < rate)
-        smooth = gaussian_filter(field, CLUSTER_RADIUS, mode="reflect").ravel()
-        worst = np.argsort(-smooth, kind="stable")[: round(rate * columns * rows)]
-        return cls(frozenset((int(i) % columns, int(i) // columns) for i in worst))
+        smooth = gaussian_filter(field, CLUSTER_RADIUS, mode="reflect")
+        dead = np.zeros(field.shape, np.bool_)
+        dead.flat[np.argsort(-smooth, axis=None, kind="stable")[: round(rate * columns * rows)]] = True
+        return cls.of_mask(dead)
 
     def mask(self, columns: int, rows: int) -> np.ndarray:
         """Boolean ``[rows, columns]``, true where a PE is dead."""
