@@ -50,7 +50,7 @@ def test_random_defects_follow_rate_and_seed(clustered: bool) -> None:
 
 
 def test_clustered_defects_lie_together() -> None:
-    """Of independent defects at 2 %, some 4 % have a dead neighbour beside them along an axis; of clustered ones most."""
+    """Of independent defects at 2 %, some 4 % have a dead neighbour along an axis; of clustered ones most."""
     for seed in range(3):
         for axis in (0, 1):
             alone, together = (
