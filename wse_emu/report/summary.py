@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wse_emu.baseline import BaselineRate
+from wse_emu.baseline import BaselineRate, fit
 from wse_emu.decode import Result
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
@@ -35,6 +35,7 @@ def summary(
         "regions": {name: asdict(region) for name, region in plan.regions.items()},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
+        "baseline_fit": {"hbm_efficiency": fit().efficiency, "median_abs_error": fit().median_abs_error},
         "level": LEVEL,
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
     }

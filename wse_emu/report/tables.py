@@ -34,6 +34,10 @@ def _rates(table: Table, report: Summary) -> None:
         fits = gpu["tokens_per_second"] > 0
         speed = f"{gpu['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
         table.add_row(gpu["gpu"], speed, f"{gpu['level']}, 16-bit, {gpu['bound_by']}" if fits else gpu["level"])
+    fit = report["baseline_fit"]
+    table.add_row(
+        "  of HBM bandwidth", f"{fit['hbm_efficiency']:.0%}", f"fit, median error {fit['median_abs_error']:.1%}"
+    )
 
 
 def _kernels(table: Table, report: Summary) -> None:
