@@ -35,7 +35,16 @@ def test_decode_prints_the_text_and_one_table(run: Run) -> None:
     code, out, err = run("decode", "--tokens", "8")
     assert code == 0
     assert out.startswith("Once upon a time\ntwobles.")
-    for expected in ("tiny on wse3", " wse3 ", "tokens/s", "B200", "cycles per token", "wavelet-hops", "busiest link", "padding"):
+    for expected in (
+        "tiny on wse3",
+        " wse3 ",
+        "tokens/s",
+        "B200",
+        "cycles per token",
+        "wavelet-hops",
+        "busiest link",
+        "padding",
+    ):
         assert expected in out
     assert err == ""
 
@@ -55,8 +64,15 @@ def test_json_is_the_only_thing_on_stdout(run: Run) -> None:
     assert report["sram"]["used_bytes"] < report["sram"]["capacity_bytes"] == 883350 * 49152
     assert set(report["regions"]) == {"embedding and head", *(f"layer {i}" for i in range(4))}
     assert [rate["gpu"] for rate in report["baseline"]] == ["A100", "H100", "H200", "B200", "GB200", "MI300X"]
+    assert 2 <= report["colors"]["used"] <= report["colors"]["available"] == 21
     assert report["level"] == "timing model"
     assert {"load", "plan", "decode"} <= set(report["seconds"])
+
+
+def test_a_program_with_too_many_routes_says_so(run: Run) -> None:
+    report = json.loads(run("decode", "--tokens", "1", "--json", "--reduce", "tree", "--grid", "128x300")[1])
+    assert report["colors"]["used"] is None
+    assert "more than the 21 colors" in report["colors"]["note"]
 
 
 def test_prompt_ids_are_taken_as_they_are(run: Run) -> None:

@@ -27,9 +27,7 @@ def main() -> None:
     """Run the command line; every error that a user can cause is one line on stderr and exit code 2."""
     try:
         code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # typer makes this of Ctrl-C
-            raise KeyboardInterrupt
-        sys.exit(code)
+        _leave_at_once() if code == INTERRUPTED else sys.exit(code)  # typer makes that code of Ctrl-C
     except WseError as error:
         _fail(f"wse-emu: {error}", 2)
     except _UsageError as error:

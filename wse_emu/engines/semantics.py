@@ -7,6 +7,10 @@ time in integers. One PE runs its instructions in order:
 - ``send(n)``: ``stream_setup``, then one wavelet a ``pace``; the PE is free when the last one has left.
 - ``recv(n)``, ``recv_op(n)``: ``stream_setup``, then one wavelet a pace, no faster than wavelets arrive.
 - ``recv_op_send(n)``: the same, and every combined wavelet goes on as soon as it is ready.
+- In a shift, a microthread sends while the PE receives; the PE goes on when both are done.
+
+A pace is the link interval, or the time of adding what a wavelet carries where that is longer (then in whole ticks, for
+all PEs of the reduction).
 
 A wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles; combined (and
 passed on) after ``ramp + hops · hop + ramp + combine`` cycles: one *stage*. With a stream_setup of 0 this gives the

@@ -7,6 +7,9 @@ import numpy as np
 
 from wse_emu.baseline import BaselineRate, fit
 from wse_emu.decode import Result
+from wse_emu.engines.lowering import program_routes
+from wse_emu.errors import WseError
+from wse_emu.fabric.routes import allocate_colors
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
 from wse_emu.program import Memory
@@ -32,6 +35,7 @@ def summary(
         "max_link_wavelets": int(result.links.max()),
         "busiest_link": busiest_link(result.links),
         "sram": sram(plan.memory),
+        "colors": colors(plan, spec),
         "regions": {name: asdict(region) for name, region in plan.regions.items()},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
@@ -51,6 +55,19 @@ def sram(memory: Memory) -> dict[str, Any]:
         "max_pe": max(memory.by_region.values(), key=lambda parts: sum(parts.values())),
         "padding": memory.padding,
     }
+
+
+def colors(plan: Plan, spec: WaferSpec) -> dict[str, Any]:
+    """Colors that the routes of all collectives take, of those that the runtime leaves; None if they are too few.
+
+    Moves between regions are not counted.
+    """
+    available = spec.colors - spec.runtime_colors
+    try:
+        used = len(set(allocate_colors(program_routes(plan.program), spec).values()))
+    except WseError as error:
+        return {"used": None, "available": available, "note": str(error)}
+    return {"used": used, "available": available, "note": ""}
 
 
 def busiest_link(links: np.ndarray) -> dict[str, Any]:

@@ -55,6 +55,11 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_row("wavelet-hops per token", f"{report['wavelet_hops'] / tokens:,.0f}", "counted per link")
     where = f"leaving PE ({link['x']},{link['y']}) to the {_WAYS[link['towards']]}"
     table.add_row("busiest link per token", f"{link['wavelets'] / tokens:,.0f} wavelets", where)
+    colors = report["colors"]
+    found = (
+        f"{colors['used']} of {colors['available']}" if colors["used"] is not None else f"over {colors['available']}"
+    )
+    table.add_row("colors", found, "of collectives, allocated" if colors["used"] is not None else "routes would change")
     used, capacity = memory["used_bytes"], memory["capacity_bytes"]
     table.add_row("SRAM", f"{_size(used)} of {_size(capacity)}", f"{used / capacity:.1%} of the wafer")
     table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", "")
