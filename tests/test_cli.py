@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from wse_emu.cli import main
+from wse_emu.hardware.wafer import PRESETS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -69,10 +71,13 @@ def test_json_is_the_only_thing_on_stdout(run: Run) -> None:
     assert {"load", "plan", "decode"} <= set(report["seconds"])
 
 
-def test_a_program_with_too_many_routes_says_so(run: Run) -> None:
-    report = json.loads(run("decode", "--tokens", "1", "--json", "--reduce", "tree", "--grid", "128x300")[1])
+def test_a_program_with_too_many_routes_says_so(run: Run, tmp_path: Path) -> None:
+    few = tmp_path / "few.toml"
+    few.write_text(re.sub(r"(?m)^colors = 24", "colors = 8", (PRESETS / "wse3.toml").read_text("utf-8")), "utf-8")
+    report = json.loads(run("decode", "--tokens", "1", "--json", "--wafer", str(few))[1])
     assert report["colors"]["used"] is None
-    assert "more than the 21 colors" in report["colors"]["note"]
+    assert "more than the 5 colors" in report["colors"]["note"]
+    assert "routes would change" in run("decode", "--tokens", "1", "--wafer", str(few))[1]
 
 
 def test_prompt_ids_are_taken_as_they_are(run: Run) -> None:
