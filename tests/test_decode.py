@@ -38,6 +38,11 @@ def test_tiny_writes_the_tokens_of_transformers(tiny_model: Model, prompt: str, 
     check(tiny_model, tiny.decoded(prompt), mapping=mapping)
 
 
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_tiny_writes_the_tokens_of_the_package_it_comes_from(tiny_model: Model, mapping: str) -> None:
+    check(tiny_model, tiny.decoded_by_glassllm("story"), 24, mapping=mapping)
+
+
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 def test_every_reduction_writes_the_same_tokens(tiny_model: Model, reduce: str) -> None:
     check(tiny_model, tiny.decoded("story"), 24, reduce=reduce, shape=(13, 11))
