@@ -24,13 +24,26 @@ def prepare_folder(path: Path) -> None:
 
 
 def check_parent(path: Path, option: str) -> None:
-    """WseError if ``path`` cannot be made because its folder is not there or it is a folder itself."""
-    if not path.parent.is_dir() or path.is_dir():
-        raise WseError(f"{option} {path}: the folder {path.parent} must exist, and {path.name} must be a file's name")
+    """WseError if ``path`` cannot be made: its folder is not there, or it is a folder, a device or a pipe."""
+    if not path.parent.is_dir() or _is_special(path):
+        raise WseError(
+            f"{option} {path}: the folder {path.parent} must exist, and {path.name} must be a plain file or not be there"
+        )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something lies at ``path`` that a renamed file must not take the place of."""
+    return path.exists() and not path.is_file()
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it; WseError if that fails."""
+    """Let ``write`` fill a temporary file beside ``path``, then rename it; WseError if that fails.
+
+    A link is followed; a folder, a device or a pipe is never replaced.
+    """
+    if _is_special(path):
+        raise WseError(f"{path}: is not a plain file and stays as it is; the name of a new file works")
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.partial")
     try:
         write(partial)
