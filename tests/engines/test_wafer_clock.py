@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines.streams import EAST, NORTH, SOUTH, WEST
+from wse_emu.engines.moves import move_plan
 from wse_emu.engines.timing import BodyClock
 from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
 from wse_emu.fabric import Region
@@ -50,11 +51,14 @@ def shared(rows: int = 5, cols: int = 6, algorithm: str = "ktree:2", *, on_host:
     )
 
 
-def pipeline(rows: int = 4, cols: int = 6) -> Program:
-    """Six layers to the right, below, and back to the left, with a wider region for embedding and head."""
+AROUND = ((9, 1), (16, 1), (24, 3), (24, 12), (14, 18), (2, 9))
+IN_A_ROW = tuple((9 + 4 * i, 1) for i in range(6))
+
+
+def pipeline(rows: int = 4, cols: int = 6, corners: tuple[tuple[int, int], ...] = AROUND) -> Program:
+    """Six layers, to the right, below, and back to the left, with a wider region for embedding and head."""
     style, shapes = Style(reduce="two_phase"), Shapes(CONFIG, cols, 2)
     ends = Region(0, 1, 8, rows)
-    corners = [(9, 1), (16, 1), (24, 3), (24, 12), (14, 18), (2, 9)]
     angles, layer = angles_body(shapes, style, rows), layer_body(shapes, style, rows, positions=POSITIONS)
     steps: list[Call | Transfer] = [Call(embed_body(CONFIG, style, rows, 8), ends, ("token",), ("hidden",))]
     before = ends
@@ -72,7 +76,8 @@ def pipeline(rows: int = 4, cols: int = 6) -> Program:
 
 def route(move: Transfer, row: int, column: int) -> list[tuple[int, int]]:
     """PEs (y, x) from where row ``row`` leaves to that row and ``column`` of the target: along y, then along x."""
-    x, y = move.source.x + row % move.source.width, move.source.y + row
+    leaves = move_plan(move.source, move.target)[row][0]
+    x, y = move.source.x + leaves, move.source.y + row
     path = [(y, x)]
     while y != move.target.y + row:
         y += 1 if move.target.y + row > y else -1
@@ -106,6 +111,7 @@ class Fresh:
     clocks: dict[Region, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.done: dict[tuple[int, int], int] = {}
         for call in self.program.calls:
             self.clocks[call.region] = np.zeros((call.region.height, call.region.width), dtype=np.int64)
         self.links = np.zeros((4, self.spec.rows, self.spec.columns), dtype=np.int64)
@@ -122,7 +128,7 @@ class Fresh:
                 self._call(step, position)
             else:
                 self._move(step)
-        return ceil((self.latest - begin) / self.spec.ticks_per_cycle)
+        return self.latest - begin
 
     def _call(self, call: Call, position: int) -> None:
         body = BodyClock(self.spec, call.body, self.clocks[call.region], position // call.region.height + 1)
@@ -134,16 +140,23 @@ class Fresh:
     def _move(self, move: Transfer) -> None:
         """Rows leave through columns of their own here, so that no two streams share a link."""
         assert move.source.width >= move.source.height or move.source.y == move.target.y
-        wavelets, spec, ticks = -(-CONFIG.hidden // move.source.height), self.spec, self.spec.ticks_per_cycle
+        wavelets, spec = -(-CONFIG.hidden // move.source.height), self.spec
         source, target = self.clocks[move.source], self.clocks[move.target]
-        busy = spec.stream_setup * ticks + int(wavelets * spec.link_interval * ticks)
-        for row in range(move.source.height):
-            sent = int(source[row, row % move.source.width]) + busy
-            source[row, row % move.source.width] = sent
-            for column in range(move.target.width):
-                distance = len(route(move, row, column)) - 1
-                travel = 2 * spec.ramp_cycles + spec.receive_cycles + distance * spec.hop_cycles
-                target[row, column] = max(int(target[row, column]) + busy, sent + travel * ticks)
+        busy = spec.stream_setup + ceil(wavelets * spec.link_interval)
+        for row, (leaves, _) in enumerate(move_plan(move.source, move.target)):
+            sent = int(source[row, leaves]) + busy
+            source[row, leaves] = sent
+            entry, down = move.source.x + leaves - move.target.x, abs(move.target.y - move.source.y)
+            for columns in (range(move.target.width), reversed(range(move.target.width))):
+                passed, at = sent + spec.ramp_cycles + down * spec.hop_cycles, entry
+                for column in columns:
+                    if (column - entry) * (1 if isinstance(columns, range) else -1) < 0:
+                        continue
+                    # a router passes the stream on when its own PE has begun to take it
+                    passed = max(passed + abs(column - at) * spec.hop_cycles, int(target[row, column]) + busy)
+                    at = column
+                    self.done[row, column] = passed + spec.ramp_cycles + spec.receive_cycles
+            target[row] = [self.done[row, column] for column in range(move.target.width)]
         self.links += move_links(spec, move, wavelets)
 
 
@@ -168,7 +181,7 @@ def test_reuse_of_layers_and_tokens_changes_nothing(name: str) -> None:
     first = min(int(clock.min()) for clock in fresh.clocks.values())
     expected = np.full((SPEC.rows, SPEC.columns), -1)
     for region, clock in fresh.clocks.items():
-        expected[region.y : region.bottom, region.x : region.right] = (clock - first) // SPEC.ticks_per_cycle
+        expected[region.y : region.bottom, region.x : region.right] = clock - first
     np.testing.assert_array_equal(engine.clocks(timings[-1]), expected)
 
 
@@ -190,7 +203,8 @@ def test_layers_that_look_alike_are_timed_once(name: str, monkeypatch: pytest.Mo
         run(clock)
 
     monkeypatch.setattr(BodyClock, "run", noted)
-    engine = TimingEngine(PROGRAMS[name], SPEC)
+    program = PROGRAMS[name] if name == "shared" else pipeline(cols=4, corners=IN_A_ROW)
+    engine = TimingEngine(program, SPEC)
     timing = engine.token(0)
     assert 1 <= timed.count("layer") < CONFIG.layers
     before = list(timed)

@@ -43,7 +43,7 @@ def test_own_file_is_the_preset_under_its_own_name(write: Write) -> None:
 
 def test_own_numbers_are_taken(write: Write) -> None:
     assert load_wafer(write(changed("hop_cycles", "1"))).stage_cycles == 13
-    assert load_wafer(write(changed("link_interval", "2"))).ticks_per_cycle == 1
+    assert load_wafer(write(changed("link_interval", "2"))).link_interval == 2
     assert load_wafer(write(changed("link_interval", '"1.125"'))) == load_wafer(write(TEXT))
     assert load_wafer(write(changed("clock_hz", "1"))).clock_hz == 1.0
 
@@ -55,6 +55,8 @@ def test_own_numbers_are_taken(write: Write) -> None:
         ("fma_float32", None, "rates must be a table with exactly .*'fma_float32' is missing"),
         ("colors", "24\nflux = 88", "key 'flux' is unknown"),
         ("colors", "2.5", "colors is 2.5; a whole number"),
+        ("link_interval", '"7/5"', "link_interval 7/5 is neither a whole number of cycles nor one like 9/8"),
+        ("ramp_cycles", "0", "ramp_cycles must be above 0"),
         ("colors", "true", "colors is True; a whole number"),
         ("colors", "-1", "colors is -1; a whole number"),
         ("colors", "0", "colors must be above 0"),

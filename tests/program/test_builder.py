@@ -50,10 +50,10 @@ def test_auto_is_what_the_timing_model_finds_fastest() -> None:
     x = b.input("x", (64, 5), Layout(("y", None)))
     b.all_reduce(x, axis="y")
     (step,) = b.build().steps
-    from wse_emu.engines.timing import collective_ticks
+    from wse_emu.engines.timing import collective_cycles
     from wse_emu.program.schedule import candidates
 
-    ticks = {name: collective_ticks(spec, name, 64, 5, "float32", back=True) for name in candidates(64)}
+    ticks = {name: collective_cycles(spec, name, 64, 5, "float32", back=True) for name in candidates(64)}
     assert ticks[step.algorithm] == min(ticks.values())  # type: ignore[union-attr]
 
 

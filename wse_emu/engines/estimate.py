@@ -2,11 +2,10 @@
 
 from functools import cache
 
-from wse_emu.engines.semantics import work_cycles
-from wse_emu.engines.timing import collective_ticks
+from wse_emu.engines.semantics import local_cycles
+from wse_emu.engines.timing import collective_cycles
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import AllReduce, Body, Call, Local, Program, Reduce
-from wse_emu.program.ops import OPS
 from wse_emu.program.schedule import candidates
 
 
@@ -15,7 +14,7 @@ class Estimator:
 
     def __init__(self, spec: WaferSpec) -> None:
         self.spec = spec
-        self._collective = cache(self._collective_ticks)
+        self._collective = cache(self._collective_cycles)
         self.choose = cache(self._choose)
 
     def _choose(self, extent: int, wavelets: int, dtype: str, back: bool) -> str:
@@ -35,17 +34,16 @@ class Estimator:
 
     def body_cycles(self, body: Body, slots: int) -> int:
         """Cycles of one body, step after step, with ``slots`` KV-cache slots in use."""
-        ticks = 0
+        cycles = 0
         for step in body.steps:
             if isinstance(step, Local):
-                work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
-                ticks += work_cycles(self.spec, work, step.inputs[0].dtype) * self.spec.ticks_per_cycle
+                cycles += local_cycles(self.spec, step, slots)
             elif isinstance(step, Reduce):
                 extent = step.group or (body.rows if step.axis == "y" else body.cols)
                 wavelets = sum(value.wavelets_in_use(slots) for value in step.inputs)
                 back = isinstance(step, AllReduce)
-                ticks += self._collective(step.algorithm, extent, wavelets, step.inputs[0].dtype, back)
-        return -(-ticks // self.spec.ticks_per_cycle)
+                cycles += self._collective(step.algorithm, extent, wavelets, step.inputs[0].dtype, back)
+        return cycles
 
-    def _collective_ticks(self, algorithm: str, extent: int, wavelets: int, dtype: str, back: bool) -> int:
-        return collective_ticks(self.spec, algorithm, extent, wavelets, dtype, back=back)
+    def _collective_cycles(self, algorithm: str, extent: int, wavelets: int, dtype: str, back: bool) -> int:
+        return collective_cycles(self.spec, algorithm, extent, wavelets, dtype, back=back)

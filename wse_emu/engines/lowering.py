@@ -7,30 +7,21 @@ a phase, and all arms of one, need two colors between them: a PE receives on one
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
+from wse_emu.engines.code import Instruction
 from wse_emu.engines.lines import sources
+from wse_emu.engines.moves import move_routes
 from wse_emu.errors import WseError
 from wse_emu.fabric.directions import Direction
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import RAMP, Route, port
 from wse_emu.program import AllReduce, Broadcast, Program, Reduce, Shift
-from wse_emu.program.body import Call
+from wse_emu.program.body import Call, Transfer
 from wse_emu.program.schedule import Phase, schedule
 
-Kind = Literal["send", "recv", "recv_op", "recv_op_send"]
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One stream instruction of a PE: ``source`` and ``target`` are channels (routes) by number, −1 for none."""
-
-    kind: Kind
-    wavelets: int
-    source: int = -1
-    target: int = -1
+Collective = Reduce | Broadcast | Shift
 
 
 @dataclass
@@ -102,8 +93,9 @@ def lower_shift(distance: int, extent: int, wavelets: int) -> LineProgram:
         line.stream(channels[start], start, [target])
     for _ in range(abs(distance)):
         for position in range(extent):
-            line.tell(position, Instruction("send", wavelets, target=channels[position]))
+            line.tell(position, Instruction("send", wavelets, target=channels[position], background=True))
             line.tell(position, Instruction("recv", wavelets, source=channels[source[position]]))
+            line.tell(position, Instruction("wait"))
     return line
 
 
@@ -137,7 +129,7 @@ def _lower_phase(line: LineProgram, phase: Phase, channel: int, wavelets: int) -
             before = channel + (side + len(arm) - 1 - i) % 2
             line.stream(mine, start, [stop])
             if i == 0:
-                line.tell(start, Instruction("send", wavelets, target=mine))
+                line.tell(start, Instruction("send", wavelets, target=mine, reducing=True))
             else:
                 line.tell(start, Instruction("recv_op_send", wavelets, source=before, target=mine))
         line.tell(arm[-1], Instruction("recv_op", wavelets, source=channel + side))
@@ -153,7 +145,7 @@ def _lower_broadcast(line: LineProgram, root: int, channel: int, wavelets: int) 
         line.tell(position, Instruction("recv", wavelets, source=channel))
 
 
-def lower(step: Reduce | Broadcast | Shift, rows: int, cols: int, slots: int) -> LineProgram:
+def lower(step: Collective, rows: int, cols: int, slots: int) -> LineProgram:
     """The streams of ``step`` on one of its lines (or on one of its groups)."""
     extent = rows if step.axis == "y" else cols
     wavelets = sum(value.wavelets_in_use(slots) for value in step.inputs)
@@ -164,19 +156,30 @@ def lower(step: Reduce | Broadcast | Shift, rows: int, cols: int, slots: int) ->
     return lower_reduce(step.algorithm, step.group or extent, wavelets, back=isinstance(step, AllReduce))
 
 
-def program_routes(program: Program) -> list[Route]:
+Channels = dict[tuple[Region, str], list[Route]]
+"""By region and what a collective does there: the routes of its channels, in order."""
+
+
+def program_channels(program: Program) -> Channels:
     """All routes of the collectives of ``program``, each once, however many steps use it. Moves are not among them."""
-    found: dict[tuple[Region, str], list[Route]] = {}
+    found: Channels = {}
     for call in program.calls:
         for step in call.body.steps:
-            if isinstance(step, Reduce | Broadcast | Shift):
-                key = (call.region, _pattern(step))
+            if isinstance(step, Collective):
+                key = (call.region, pattern(step))
                 if key not in found:
                     found[key] = _routes(call, step)
-    return [route for routes in found.values() for route in routes]
+    return found
 
 
-def _pattern(step: Reduce | Broadcast | Shift) -> str:
+def program_routes(program: Program) -> list[Route]:
+    """The routes of :func:`program_channels`, and those of the moves."""
+    routes = [route for held in program_channels(program).values() for route in held]
+    return routes + [route for move in program.steps if isinstance(move, Transfer) for route in move_routes(move)]
+
+
+def pattern(step: Collective) -> str:
+    """What makes two collectives on one region use the same routes."""
     if isinstance(step, Broadcast):
         return f"broadcast from {step.root} along {step.axis}"
     if isinstance(step, Shift):
@@ -186,20 +189,20 @@ def _pattern(step: Reduce | Broadcast | Shift) -> str:
     return f"{back} by {step.algorithm} along {step.axis}{group}"
 
 
-def _routes(call: Call, step: Reduce | Broadcast | Shift) -> list[Route]:
+def _routes(call: Call, step: Collective) -> list[Route]:
     line = lower(step, call.body.rows, call.body.cols, 1)
     extent = call.body.rows if step.axis == "y" else call.body.cols
     if line.extent > extent:
-        raise WseError(f"{_pattern(step)}: groups of {line.extent} on a line of {extent} PEs")
+        raise WseError(f"{pattern(step)}: groups of {line.extent} on a line of {extent} PEs")
     groups = extent // line.extent
     routes = []
-    for channel, positions in line.ports.items():
+    for channel, positions in sorted(line.ports.items()):
         inputs, outputs = np.zeros((2, call.body.rows, call.body.cols), dtype=np.uint8)
         for position, (into, out) in positions.items():
             for group in range(groups):
                 where = _place(step.axis, group * line.extent + position)
                 inputs[where], outputs[where] = _turned(into, step.axis), _turned(out, step.axis)
-        routes.append(Route(f"{_pattern(step)} on {call.region} #{channel}", step.kernel, call.region, inputs, outputs))
+        routes.append(Route(f"{pattern(step)} on {call.region} #{channel}", step.kernel, call.region, inputs, outputs))
     return routes
 
 

@@ -1,68 +1,79 @@
-"""What a charged cycle means: the costs that the timing engine uses and the wavelet engine will have to meet.
+"""What a charged cycle means: the costs that the engines share. ``docs/machine.md`` defines the machine.
 
-A *tick* is the smallest unit of time, 1 / ``ticks_per_cycle`` cycles, so that a link of 9/8 cycles per wavelet keeps
-time in integers. One PE runs its instructions in order:
-
-- ``compute``: ``vector_setup`` + ⌈elements / rate⌉ cycles a vector instruction.
-- ``send(n)``: ``stream_setup``, then one wavelet a ``pace``; the PE is free when the last one has left.
-- ``recv(n)``, ``recv_op(n)``: ``stream_setup``, then one wavelet a pace, no faster than wavelets arrive.
-- ``recv_op_send(n)``: the same, and every combined wavelet goes on as soon as it is ready.
-- In a shift, a microthread sends while the PE receives; the PE goes on when both are done.
-
-A pace is the link interval, or the time of adding what a wavelet carries where that is longer (then in whole ticks, for
-all PEs of the reduction).
-
-A wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles; combined (and
+In short: a wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles; combined (and
 passed on) after ``ramp + hops · hop + ramp + combine`` cycles: one *stage*. With a stream_setup of 0 this gives the
 closed forms of Luczynski et al. (HPDC 2024, arXiv 2404.15888): a chain over P PEs takes B + (2·T_R + 2)(P − 1)
-cycles, a broadcast B + P + 2·T_R.
+cycles, a broadcast B + P + 2·T_R. A stream of n wavelets at an interval of 9/8 cycles takes ⌈9n/8⌉.
 
-Queues are taken as deep enough never to hold a sender back: exact while the receivers are ready, optimistic where one
-is late by more than its queues hold.
+A sender that is not awaited stops once the queues on its way are full.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, prod
 
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program.ops import Work
+from wse_emu.program import Host, Local
+from wse_emu.program.ops import OPS, Work
 from wse_emu.program.value import ITEMSIZE, WAVELET_BYTES
+
+QUEUE = 2
+"""The id of the queues that collectives use."""
 
 
 @dataclass(frozen=True)
 class StreamCosts:
-    """Costs of a stream in ticks."""
+    """Costs of a stream in cycles."""
 
     setup: int
-    pace: int
-    """Between two wavelets of a stream."""
-    ramps: int
-    """Up from the sender and down to the receiver."""
+    interval: Fraction
+    """Cycles per wavelet."""
+    ramp: int
     hop: int
     receive: int
     combine: int
+    out_room: int
+    """Wavelets in an out queue and on the ramp."""
+    in_room: int
+    """The same for an in queue."""
+
+    def due(self, count: int) -> int:
+        """When the ``count``-th wavelet of a stream is due, from its issue on."""
+        return self.setup + due(count, self.interval)
 
     def stage(self, hops: int) -> int:
         """From a PE to the next that combines, ``hops`` away."""
-        return self.ramps + hops * self.hop + self.combine
+        return 2 * self.ramp + hops * self.hop + self.combine
+
+    @property
+    def link_room(self) -> int:
+        """Wavelets on a link and before the router at its end."""
+        return self.hop + 1
 
 
 def stream_costs(spec: WaferSpec, dtype: str, *, combining: bool) -> StreamCosts:
     """Stream costs for elements of ``dtype``; a combining PE is no faster than it adds what a wavelet carries."""
-    ticks = spec.ticks_per_cycle
-    pace = Fraction(spec.link_interval)
-    if combining:
-        lanes = WAVELET_BYTES // ITEMSIZE[dtype]
-        pace = max(pace, lanes / spec.rates[f"add_{rate_dtype(dtype)}"])
     return StreamCosts(
-        setup=spec.stream_setup * ticks,
-        pace=ceil(pace * ticks),
-        ramps=2 * spec.ramp_cycles * ticks,
-        hop=spec.hop_cycles * ticks,
-        receive=spec.receive_cycles * ticks,
-        combine=spec.combine_cycles * ticks,
+        setup=spec.stream_setup,
+        interval=datapath_interval(spec, dtype) if combining else spec.link_interval,
+        ramp=spec.ramp_cycles,
+        hop=spec.hop_cycles,
+        receive=spec.receive_cycles,
+        combine=spec.combine_cycles,
+        out_room=spec.output_queue_words[QUEUE // 2] + spec.ramp_cycles,
+        in_room=spec.input_queue_words[QUEUE // 2] + spec.ramp_cycles,
     )
+
+
+def datapath_interval(spec: WaferSpec, dtype: str = "float32") -> Fraction:
+    """Cycles per wavelet of an instruction that adds: a link's interval, or the time of adding if longer, in cycles."""
+    adding = WAVELET_BYTES // ITEMSIZE[dtype] / spec.rates[f"add_{rate_dtype(dtype)}"]
+    return Fraction(ceil(adding)) if adding > spec.link_interval else spec.link_interval
+
+
+def due(count: int, interval: Fraction) -> int:
+    """G(k) = ⌈k · interval⌉: when the ``count``-th wavelet of a fresh stream is due."""
+    return ceil(count * interval)
 
 
 def rate_dtype(dtype: str) -> str:
@@ -75,3 +86,15 @@ def work_cycles(spec: WaferSpec, work: tuple[Work, ...], dtype: str) -> int:
     rates = spec.rates
     kind = rate_dtype(dtype)
     return sum(spec.vector_setup + ceil(w.elements / rates[f"{w.unit}_{kind}"]) for w in work if w.elements)
+
+
+def host_cycles(spec: WaferSpec, step: Host) -> int:
+    """Cycles of a blocking exchange with the host: the bits at the edge's bandwidth, and the way there and back."""
+    bits = 8 * sum(prod(v.shape) * ITEMSIZE[v.dtype] for v in step.inputs)
+    return ceil((bits / spec.edge_bits_per_second + 2 * spec.edge_latency_seconds) * spec.clock_hz)
+
+
+def local_cycles(spec: WaferSpec, step: Local, slots: int) -> int:
+    """Cycles of a local operation on every PE."""
+    work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
+    return work_cycles(spec, work, step.inputs[0].dtype)

@@ -1,10 +1,9 @@
 """The `timing` engine: when does every PE finish, and how many wavelets cross every link?
 
-Max-plus arithmetic on whole regions: a clock per PE (int64 ticks), moved on by every step. It needs no data, so it
-runs for models that fit no machine. What a charged cycle means is in :mod:`wse_emu.engines.semantics`.
+Max-plus arithmetic on whole regions: a clock per PE (int64 cycles), moved on by every step. It needs no data, so it
+runs for models that fit no machine. What a charged cycle means is in :mod:`wse_emu.engines.semantics`; streams that share a link are
+taken as if they had it alone.
 """
-
-from math import ceil, prod
 
 import numpy as np
 
@@ -16,76 +15,177 @@ from wse_emu.engines.lines import (
     shift_crossings,
     sources,
 )
-from wse_emu.engines.semantics import StreamCosts, stream_costs, work_cycles
+from wse_emu.engines.semantics import StreamCosts, due, host_cycles, local_cycles, stream_costs
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import AllReduce, Body, Broadcast, Host, Local, Reduce, Shift
-from wse_emu.program.ops import OPS
 from wse_emu.program.schedule import Schedule, schedule
 from wse_emu.program.steps import Step
-from wse_emu.program.value import ITEMSIZE
 
 EAST, WEST, NORTH, SOUTH = range(4)
 Ways = tuple[np.ndarray, np.ndarray]
 
 
 def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamCosts) -> None:
-    """Move ``clock`` ``[line, …]`` (ticks) on by a reduction of ``wavelets`` per PE, in place."""
-    busy = costs.setup + wavelets * costs.pace
+    """Move ``clock`` ``[line, …]`` on by a reduction of ``wavelets`` per PE, in place."""
     for phase in plan.phases:
-        view = arms(clock, phase)
-        delay = np.arange(phase.length) * costs.stage(abs(phase.step))
-        delay = delay.reshape((1, -1) + (1,) * (clock.ndim - 1))
-        ready = view + (busy - delay)
-        np.maximum.accumulate(ready, axis=1, out=ready)
-        np.add(ready, delay, out=view)
+        _run_arms(arms(clock, phase), abs(phase.step), wavelets, costs)
+
+
+def _run_arms(clock: np.ndarray, hops: int, wavelets: int, costs: StreamCosts) -> None:
+    """One phase: ``clock`` ``[arms, length, …]`` from the far end to the head, ``hops`` from PE to PE.
+
+    A PE is done when its own stream is due, or that of any PE before it (stage after stage), or when a PE after it that
+    started late has let the queues between them drain.
+    """
+    length = clock.shape[1]
+    delay = _along(np.arange(length) * costs.stage(hops), clock)
+    started = clock + costs.setup if wavelets > _room(costs, hops, sender=True) else None
+    ready = clock + (costs.due(wavelets) - delay)
+    ready[:, 1:] += costs.ramp + costs.combine
+    if started is not None:
+        _hold_back(ready, started, hops, wavelets, costs, delay)
+    np.maximum.accumulate(ready, axis=1, out=ready)
+    np.add(ready, delay, out=clock)
+
+
+def _room(costs: StreamCosts, hops: int, *, sender: bool) -> int:
+    """Wavelets that a PE can be ahead of the next that combines, before that has begun; a `send` has no pipeline."""
+    return costs.out_room + hops * costs.link_room + (0 if sender else costs.combine)
+
+
+def _hold_back(  # noqa: PLR0917
+    ready: np.ndarray, started: np.ndarray, hops: int, wavelets: int, costs: StreamCosts, delay: np.ndarray
+) -> None:
+    """Raise ``ready`` where a later PE of the arm, ``started`` late, keeps the queues full."""
+    for ahead in range(1, ready.shape[1]):
+        back = (hops + 1) + (ahead - 1) * (hops + 2)
+        for first in (True, False):
+            held = slice(0, 1) if first else slice(1, ready.shape[1] - ahead)
+            room = ahead * _room(costs, hops, sender=False) - first * costs.combine + (ahead - 1) * costs.in_room
+            if wavelets <= room or held.start >= held.stop:
+                continue
+            late = started[:, held.start + ahead : held.stop + ahead] + (due(wavelets - room, costs.interval) + back)
+            late -= delay[:, held]
+            if not first:
+                late += costs.combine
+            np.maximum(ready[:, held], late, out=ready[:, held])
+        if wavelets <= (ahead + 1) * _room(costs, hops, sender=True):
+            return
+
+
+def _along(profile: np.ndarray, clock: np.ndarray) -> np.ndarray:
+    """``profile`` along the second axis of ``clock``."""
+    return profile.reshape((1, -1) + (1,) * (clock.ndim - 2))
 
 
 def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCosts) -> None:
-    """Move ``clock`` ``[line, …]`` (ticks) on by a multicast of ``wavelets`` from position ``root``, in place."""
-    if clock.shape[0] == 1:
+    """Move ``clock`` ``[line, …]`` on by a multicast of ``wavelets`` from position ``root``, in place.
+
+    A router passes the stream on once its own PE takes it, so the PEs behind a late one wait with it, and so do those
+    before it once the links between them are full.
+    """
+    extent = clock.shape[0]
+    if extent == 1:
         return
-    busy = costs.setup + wavelets * costs.pace
-    sent = clock[root] + busy
-    distance = np.abs(np.arange(clock.shape[0]) - root) * costs.hop + (costs.ramps + costs.receive)
-    distance = distance.reshape((-1,) + (1,) * (clock.ndim - 1))
-    clock += busy
-    np.maximum(clock, distance + sent, out=clock)
+    away = np.abs(np.arange(extent) - root).reshape((-1,) + (1,) * (clock.ndim - 1))
+    moved = clock + costs.due(wavelets)
+    sent = moved[root].copy()
+    moved[root] += costs.ramp
+    started = clock + costs.setup
+    forward = moved - away * costs.hop
+    for arm in (forward[root:], forward[root::-1]):
+        np.maximum.accumulate(arm, axis=0, out=arm)
+    np.maximum(moved, forward + away * costs.hop, out=moved)
+    at_root = _held_at_root(started, root, wavelets, costs, moved)
+    _sent_after(started, root, wavelets, costs, sent)
+    np.maximum(moved, at_root + away * costs.hop, out=moved)
+    clock[...] = moved + (costs.ramp + costs.receive)
     clock[root] = sent
 
 
+def _held_at_root(started: np.ndarray, root: int, wavelets: int, costs: StreamCosts, moved: np.ndarray) -> np.ndarray:
+    """Raise ``moved`` where a late PE further out holds the stream up; returns what that means at the root."""
+    latest, room = int(started.max()), costs.link_room
+    for ahead in range(1, (wavelets - 1) // room + 1):
+        back = due(wavelets - ahead * room, costs.interval) + ahead
+        if latest + back <= int(moved.min()) or ahead >= len(started):
+            break
+        late = started + back
+        right, left = late[root + ahead :], late[: max(root + 1 - ahead, 0)]
+        if len(right):
+            np.maximum(moved[root : root + len(right)], right, out=moved[root : root + len(right)])
+        if len(left):
+            inner = moved[root + 1 - len(left) : root + 1]
+            np.maximum(inner, left, out=inner)
+    for step in (1, -1):
+        outward = moved[root:] if step > 0 else moved[root::-1]
+        delay = (np.arange(len(outward)) * costs.hop).reshape((-1,) + (1,) * (moved.ndim - 1))
+        shifted = outward - delay
+        np.maximum.accumulate(shifted, axis=0, out=shifted)
+        np.maximum(outward, shifted + delay, out=outward)
+    return np.asarray(moved[root].copy())
+
+
+def _sent_after(started: np.ndarray, root: int, wavelets: int, costs: StreamCosts, sent: np.ndarray) -> None:
+    """Raise ``sent`` ``[…]``, when the root has sent its last wavelet, where a late PE keeps its queues full."""
+    latest = int(started.max())
+    for distance in range(1, max(root, len(started) - 1 - root) + 1):
+        over = wavelets - costs.out_room - distance * costs.link_room
+        if over <= 0 or latest + due(over, costs.interval) + distance + 1 <= int(sent.min()):
+            return
+        for place in (root - distance, root + distance):
+            if 0 <= place < len(started):
+                late = started[place] + (due(over, costs.interval) + distance + 1)
+                np.maximum(sent, late, out=sent)
+
+
 def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCosts) -> None:
-    """Move ``clock`` ``[line, …]`` on by ``distance`` steps around the interleaved ring, in place."""
+    """Move ``clock`` ``[line, …]`` on by ``distance`` steps around the interleaved ring, in place.
+
+    A PE sends and receives at once; it may be ahead of the PE that it sends to by what the queues between them hold.
+    """
     extent = clock.shape[0]
     if extent == 1:
         return
     source = sources(extent, 1 if distance > 0 else -1)
-    hops = np.abs(np.arange(extent) - source)
-    travel = (costs.ramps + costs.receive + hops * costs.hop).reshape((-1,) + (1,) * (clock.ndim - 1))
-    busy = costs.setup + wavelets * costs.pace
+    target = np.argsort(source)
+    far = (-1,) + (1,) * (clock.ndim - 1)
+    hops = np.abs(np.arange(extent) - source).reshape(far)
+    started: list[np.ndarray] = []
     for _ in range(abs(distance)):
-        clock += busy
-        np.maximum(clock, clock[source] + travel, out=clock)
+        started.append(clock + costs.setup)
+        sent = clock + costs.due(wavelets)
+        for ahead, before in enumerate(reversed(started)):
+            for span in (1, 2):
+                left = (ahead + 1) * wavelets - (costs.out_room + span * costs.link_room)
+                if 0 < left <= wavelets:
+                    late = before[target] + (due(left, costs.interval) + span + 1)
+                    np.maximum(sent, np.where(hops[target] == span, late, 0), out=sent)
+        taken = np.maximum(
+            clock + (costs.due(wavelets) + costs.ramp), sent[source] + (2 * costs.ramp + hops * costs.hop)
+        )
+        np.maximum(sent, taken + costs.receive, out=clock)
 
 
-def collective_ticks(spec: WaferSpec, algorithm: str, extent: int, wavelets: int, dtype: str, *, back: bool) -> int:
-    """Ticks until the last PE of a line has finished a reduction, with ``back`` the broadcast of its result too."""
-    clock = np.zeros(extent, dtype=np.int64)
+def collective_cycles(spec: WaferSpec, algorithm: str, extent: int, wavelets: int, dtype: str, *, back: bool) -> int:
+    """Cycles until the last PE of a line has finished a reduction, with ``back`` the broadcast of its result too."""
+    clock = np.zeros((extent, 1), dtype=np.int64)
     plan = schedule(algorithm, extent)
     reduce_line(clock, plan, wavelets, stream_costs(spec, dtype, combining=True))
     if not back:
-        return int(clock[plan.root])
+        return int(clock[plan.root, 0])
     broadcast_line(clock, plan.root, wavelets, stream_costs(spec, dtype, combining=False))
     return int(clock.max())
 
 
 class BodyClock:
-    """The clocks of one region while a body runs: an array and a common offset, in ticks."""
+    """The clocks of one region while a body runs: an array and a common offset, in cycles."""
 
     def __init__(self, spec: WaferSpec, body: Body, start: np.ndarray, slots: int) -> None:
         self.spec, self.body, self.slots = spec, body, slots
         self.clock = start.copy()
         self.offset = 0
-        self.kernel_ticks: dict[str, int] = {}
+        self.kernel_cycles: dict[str, int] = {}
         self.links = np.zeros((4, body.rows, body.cols), dtype=np.int64)
         self._latest = int(start.max())
 
@@ -98,25 +198,19 @@ class BodyClock:
         """Move the clocks on by ``step``; the growth of the latest clock counts for the step's kernel."""
         before = self._latest + self.offset
         if isinstance(step, Local):
-            self.offset += self._local_ticks(step)
+            self.offset += local_cycles(self.spec, step, self.slots)
         elif isinstance(step, Host):
             self._host(step)
         else:
             self._collective(step)
             self._latest = int(self.clock.max())
         growth = self._latest + self.offset - before
-        self.kernel_ticks[step.kernel] = self.kernel_ticks.get(step.kernel, 0) + growth
-
-    def _local_ticks(self, step: Local) -> int:
-        work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, self.slots)
-        return work_cycles(self.spec, work, step.inputs[0].dtype) * self.spec.ticks_per_cycle
+        self.kernel_cycles[step.kernel] = self.kernel_cycles.get(step.kernel, 0) + growth
 
     def _host(self, step: Host) -> None:
         """A blocking exchange holds every PE until the host has answered; an unawaited one costs the PEs nothing."""
         if step.blocking:
-            bits = 8 * sum(prod(v.shape) * ITEMSIZE[v.dtype] for v in step.inputs)
-            seconds = bits / self.spec.edge_bits_per_second + 2 * self.spec.edge_latency_seconds
-            self.offset += ceil(seconds * self.spec.clock_hz) * self.spec.ticks_per_cycle
+            self.offset += host_cycles(self.spec, step)
             self.clock[:] = self._latest
 
     def _collective(self, step: Broadcast | Reduce | Shift) -> None:

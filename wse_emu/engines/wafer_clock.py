@@ -1,10 +1,10 @@
 """The timing of whole tokens: bodies run once for every layer that looks alike, and once for all tokens that do."""
 
 from dataclasses import dataclass, field
-from math import ceil
 
 import numpy as np
 
+from wse_emu.engines.moves import move_plan
 from wse_emu.engines.semantics import stream_costs
 from wse_emu.engines.timing import EAST, NORTH, SOUTH, WEST, BodyClock
 from wse_emu.fabric.region import Region
@@ -32,12 +32,12 @@ class _Run:
     """What one token gathers while it runs."""
 
     clocks: Clocks
-    kernel_ticks: dict[str, int] = field(default_factory=dict)
+    kernel_cycles: dict[str, int] = field(default_factory=dict)
     crossings: dict[tuple[Region, int], tuple[np.ndarray, int]] = field(default_factory=dict)
     latest: int = 0
 
     def spend(self, kernel: str, latest: int) -> None:
-        self.kernel_ticks[kernel] = self.kernel_ticks.get(kernel, 0) + latest - self.latest
+        self.kernel_cycles[kernel] = self.kernel_cycles.get(kernel, 0) + latest - self.latest
         self.latest = latest
 
 
@@ -65,7 +65,7 @@ class TimingEngine:
         """Cycle at which each PE finishes, relative to the first to finish, ``[rows, columns]``; −1: unused."""
         out = np.full((self.spec.rows, self.spec.columns), -1, dtype=np.int64)
         for region, clock in self._patterns[timing.end].items():
-            out[region.y : region.bottom, region.x : region.right] = clock // self.spec.ticks_per_cycle
+            out[region.y : region.bottom, region.x : region.right] = clock
         return out
 
     def links(self, timings: list[TokenTiming]) -> np.ndarray:
@@ -90,11 +90,9 @@ class TimingEngine:
                 self._call(run, step, slots)
             else:
                 self._move(run, step)
-        ticks = self.spec.ticks_per_cycle
-        cycles = ceil((run.latest - begin) / ticks)
         return TokenTiming(
-            cycles,
-            _whole_cycles(run.kernel_ticks, ticks, cycles),
+            run.latest - begin,
+            run.kernel_cycles,
             tuple((region, links, calls) for (region, _), (links, calls) in run.crossings.items()),
             self._remember(run.clocks),
         )
@@ -107,7 +105,7 @@ class TimingEngine:
         clock[:] = body.clock
         clock += body.offset + base
         run.latest = max(before, int(clock.max()))
-        _attribute(run, body.kernel_ticks, run.latest - before)
+        _attribute(run, body.kernel_cycles, run.latest - before)
         key = (call.region, id(body))
         run.crossings[key] = (body.links, run.crossings.get(key, (body.links, 0))[1] + 1)
 
@@ -122,23 +120,26 @@ class TimingEngine:
         return clock
 
     def _move(self, run: _Run, move: Transfer) -> None:
-        """Row i goes along y in a column of its own, then along row i; see :class:`wse_emu.program.Transfer`."""
+        """Row i goes along y in a column of its own, then along row i; see :class:`wse_emu.program.Transfer`.
+
+        Streams of rows that share a column are taken to follow each other there: an estimate.
+        """
         source, target = run.clocks[move.source], run.clocks[move.target]
         costs = stream_costs(self.spec, move.value.dtype, combining=False)
         rows = np.arange(move.source.height)
-        columns = rows % move.source.width
-        down = move.target.y - move.source.y
+        columns = np.array([column for column, _ in move_plan(move.source, move.target)])
+        down = abs(move.target.y - move.source.y)
         sharing = 1 if down == 0 else -(-move.source.height // move.source.width)
-        busy = costs.setup + move.value.wavelets * costs.pace
-        sent = source[rows, columns] + busy
-        entry = (move.source.x + columns)[:, None]
-        across = np.abs(move.target.x + np.arange(move.target.width)[None, :] - entry)
-        hops = across + abs(down)
-        waiting = (sharing - 1) * move.value.wavelets * costs.pace
-        arrival = sent[:, None] + waiting + costs.ramps + costs.receive + hops * costs.hop
+        sent = source[rows, columns] + costs.due(move.value.wavelets)
+        waiting = costs.due((sharing - 1) * move.value.wavelets)
+        across = move.target.x + np.arange(move.target.width)[None, :] - (move.source.x + columns)[:, None]
+        hops = np.abs(across) * costs.hop
+        moved = target + costs.due(move.value.wavelets) - hops
+        np.maximum(moved, (sent + waiting + costs.ramp + down * costs.hop)[:, None], out=moved)
+        rightwards = np.maximum.accumulate(np.where(across >= 0, moved, 0), axis=1)
+        leftwards = np.maximum.accumulate(np.where(across <= 0, moved, 0)[:, ::-1], axis=1)[:, ::-1]
         source[rows, columns] = sent
-        target += busy
-        np.maximum(target, arrival, out=target)
+        target[...] = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
         run.spend(move.kernel, max(run.latest, int(target.max())))
 
     def _remember(self, clocks: Clocks) -> int:
@@ -155,8 +156,8 @@ class TimingEngine:
 def _count_move(links: np.ndarray, move: Transfer, times: int) -> None:
     """Add a move's wavelets to ``links``: each row along its column first, then along its row to the target's ends."""
     wavelets, left, right = move.value.wavelets * times, move.target.x, move.target.right - 1
-    for row in range(move.source.height):
-        x = move.source.x + row % move.source.width
+    for row, (column, _) in enumerate(move_plan(move.source, move.target)):
+        x = move.source.x + column
         start, stop = move.source.y + row, move.target.y + row
         if stop > start:
             links[SOUTH, start:stop, x] += wavelets
@@ -166,24 +167,15 @@ def _count_move(links: np.ndarray, move: Transfer, times: int) -> None:
         links[WEST, stop, min(x, left) + 1 : x + 1] += wavelets
 
 
-def _attribute(run: _Run, kernel_ticks: dict[str, int], growth: int) -> None:
+def _attribute(run: _Run, kernel_cycles: dict[str, int], growth: int) -> None:
     """Share the growth of the wafer's latest clock among the kernels of a body.
 
     It is the body's own unless the region started behind others; then the body's last kernels are those on the path.
     """
-    for kernel, ticks in reversed(kernel_ticks.items()):
-        counted = min(ticks, growth)
-        run.kernel_ticks[kernel] = run.kernel_ticks.get(kernel, 0) + counted
+    for kernel, cycles in reversed(kernel_cycles.items()):
+        counted = min(cycles, growth)
+        run.kernel_cycles[kernel] = run.kernel_cycles.get(kernel, 0) + counted
         growth -= counted
-    if growth and kernel_ticks:
-        last = next(reversed(kernel_ticks))
-        run.kernel_ticks[last] += growth
-
-
-def _whole_cycles(ticks: dict[str, int], per_cycle: int, total: int) -> dict[str, int]:
-    """Ticks by kernel as whole cycles that sum to ``total``: rounded down, what is left to the largest parts."""
-    cycles = {kernel: count // per_cycle for kernel, count in ticks.items()}
-    short = total - sum(cycles.values())
-    for kernel in sorted(ticks, key=lambda name: -(ticks[name] % per_cycle))[:short]:
-        cycles[kernel] += 1
-    return cycles
+    if growth and kernel_cycles:
+        last = next(reversed(kernel_cycles))
+        run.kernel_cycles[last] += growth

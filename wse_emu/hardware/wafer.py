@@ -38,7 +38,7 @@ class WaferSpec:
     clock_hz: float
     hop_cycles: int
     link_interval: Fraction
-    """Cycles per wavelet on a link."""
+    """Cycles per wavelet on a link: n, or (b+1)/b, which is b wavelets in b + 1 cycles."""
     ramp_cycles: int
     """Between a router and its own PE, each way."""
     combine_cycles: int
@@ -49,6 +49,8 @@ class WaferSpec:
     """Cycles to set up a send or receive instruction."""
     vector_setup: int
     """Cycles to set up a vector instruction on memory."""
+    task_cycles: int
+    """From the activation of a task on an idle PE until its first instruction is issued."""
     rates: Mapping[str, Fraction]
     """Elements per cycle of "<unit>_<dtype>": fma, add, copy, special (exp, division, root) of each of DTYPES."""
     colors: int
@@ -81,11 +83,6 @@ class WaferSpec:
     def stage_cycles(self) -> int:
         """Receive, combine, send on: from one PE to its neighbour, the first wavelet."""
         return 2 * self.ramp_cycles + self.hop_cycles + self.combine_cycles
-
-    @property
-    def ticks_per_cycle(self) -> int:
-        """Ticks in which a link keeps time in integers: 8 for 9/8 cycles a wavelet."""
-        return self.link_interval.denominator
 
     def derived(self) -> dict[str, float]:
         """Peaks that all cores would give at ``clock_hz``, from the parts: bytes, bytes/s, bits/s and FLOP/s.
@@ -158,13 +155,19 @@ def _parse(text: str, name: str, source: str) -> WaferSpec:
 
 
 def _check(spec: WaferSpec, source: str) -> None:
-    for key in ("columns", "rows", "clock_hz", "hop_cycles", "colors", "edge_bits_per_second"):
+    for key in ("columns", "rows", "clock_hz", "hop_cycles", "ramp_cycles", "colors", "edge_bits_per_second"):
         if not getattr(spec, key) > 0:
             raise WseError(f"wafer file {source}: {key} must be above 0")
     if spec.columns > spec.fabric_columns or spec.rows > spec.fabric_rows:
         raise WseError(
             f"wafer file {source}: {spec.columns}×{spec.rows} usable PEs (columns, rows) exceed the fabric of "
             f"{spec.fabric_columns}×{spec.fabric_rows} (fabric_columns, fabric_rows)"
+        )
+    over = spec.link_interval.numerator - spec.link_interval.denominator
+    if spec.link_interval < 1 or (spec.link_interval.denominator > 1 and over != 1):
+        raise WseError(
+            f"wafer file {source}: link_interval {spec.link_interval} is neither a whole number of cycles nor one like 9/8 "
+            "(eight wavelets in nine cycles)"
         )
     for part, whole in (("runtime_bytes", "sram_bytes"), ("runtime_colors", "colors")):
         kept, have = getattr(spec, part), getattr(spec, whole)

@@ -1,0 +1,158 @@
+"""From a program's steps to what the machine runs: routes with colors, and the PEs' instructions, step after step."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from wse_emu.engines.code import Code, Color, FabricProgram, Instruction
+from wse_emu.engines.lowering import Channels, Collective, LineProgram, lower, pattern, program_channels
+from wse_emu.engines.moves import move_plan, move_routes
+from wse_emu.engines.semantics import host_cycles, local_cycles
+from wse_emu.errors import WseError
+from wse_emu.fabric.mesh import Mesh
+from wse_emu.fabric.region import Region
+from wse_emu.fabric.routes import allocate_colors, check_route
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.program import Body, Call, Host, Local, Program, Transfer
+
+
+def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
+    """One body alone on a mesh of its own size."""
+    return assemble(Program(body.name, (Call(body, Region(0, 0, body.cols, body.rows), (), ()),)), spec, slots)
+
+
+def assemble(program: Program, spec: WaferSpec, slots: int) -> FabricProgram:
+    """One token of ``program`` with ``slots`` KV-cache slots in use, for the wavelet engine.
+
+    Raises WseError for a route that cannot work, or more colors than the fabric has.
+    """
+    return _Assembler(program, spec, slots).build()
+
+
+class _Assembler:
+    def __init__(self, program: Program, spec: WaferSpec, slots: int) -> None:
+        self.program, self.spec, self.slots = program, spec, slots
+        self.box = _box(program)
+        self.channels: Channels = program_channels(program)
+        self.moves = {move: move_routes(move) for move in program.steps if isinstance(move, Transfer)}
+        routes = [route for held in (*self.channels.values(), *self.moves.values()) for route in held]
+        routes = list({route.name: route for route in routes}.values())
+        mesh = Mesh(max(spec.columns, self.box.right), max(spec.rows, self.box.bottom))
+        for route in routes:
+            check_route(route, mesh)
+        self.color = allocate_colors(routes, spec)
+        self.routes = routes
+        self.code = Code()
+
+    def build(self) -> FabricProgram:
+        box = self.box
+        starts = np.full((box.height, box.width), -1, dtype=np.int32)
+        for region, steps in self._by_region().items():
+            place = len(self.code.axis)
+            self._script(region, steps)
+            here = starts[_in(region, box)]
+            if (here >= 0).any():
+                raise WseError(f"{self.program.name}: the region {region} overlaps another; regions apart work")
+            here[...] = place
+        colors, names = self._colors()
+        dtype = next((v.dtype for body in self.program.bodies for s in body.steps for v in s.inputs), "float32")
+        return FabricProgram(
+            self.spec, box.height, box.width, colors, self.code, starts, (box.x, box.y), dtype=dtype, names=names
+        )
+
+    def _by_region(self) -> dict[Region, list[Call | Transfer]]:
+        """What every region does, in order; a move belongs to two."""
+        found: dict[Region, list[Call | Transfer]] = defaultdict(list)
+        for step in self.program.steps:
+            regions = [step.region] if isinstance(step, Call) else [step.source, step.target]
+            for region in regions:
+                found[region].append(step)
+        return found
+
+    def _script(self, region: Region, steps: Iterable[Call | Transfer]) -> None:
+        for step in steps:
+            if isinstance(step, Call):
+                self._call(region, step.body)
+            else:
+                self._move(region, step)
+        self.code.end()
+
+    def _call(self, region: Region, body: Body) -> None:
+        """Local steps in a row become one block, so that PEs need looking after once."""
+        waiting: list[tuple[str, int]] = []
+        for step in body.steps:
+            if isinstance(step, Local):
+                waiting.append((step.kernel, local_cycles(self.spec, step, self.slots)))
+                continue
+            self._compute(waiting)
+            waiting = []
+            if isinstance(step, Collective):
+                self._collective(region, body, step)
+            elif isinstance(step, Host) and step.blocking:
+                told = Instruction("host", host_cycles(self.spec, step), meets=region.pes)
+                self.code.block([told], step.kernel)
+        self._compute(waiting)
+
+    def _compute(self, parts: list[tuple[str, int]]) -> None:
+        if cycles := sum(cycles for _, cycles in parts):
+            label = "+".join(dict.fromkeys(kernel for kernel, cycles in parts if cycles))
+            self.code.block([Instruction("compute", cycles)], label)
+
+    def _collective(self, region: Region, body: Body, step: Collective) -> None:
+        line = lower(step, body.rows, body.cols, self.slots)
+        routes = self.channels[region, pattern(step)]
+        names = dict(zip(sorted(line.ports), routes, strict=True))
+        colors = {channel: self.color[route.name] for channel, route in names.items()}
+        colors[-1] = -1
+        told = [self._colored(line, place, colors) for place in range(line.extent)]
+        extent = body.rows if step.axis == "y" else body.cols
+        entries = [self.code.enter(one) for one in told] * (extent // line.extent)
+        entries += [-1] * (extent - len(entries))
+        origin = region.y - self.box.y if step.axis == "y" else region.x - self.box.x
+        self.code.refer(entries, Code.ALONG_Y if step.axis == "y" else Code.ALONG_X, origin, step.kernel)
+
+    @staticmethod
+    def _colored(line: LineProgram, place: int, colors: dict[int, int]) -> list[Instruction]:
+        return [
+            Instruction(i.kind, i.wavelets, colors[i.source], colors[i.target], i.background, i.reducing)
+            for i in line.instructions.get(place, [])
+            if i.wavelets or i.kind == "wait"
+        ]
+
+    def _move(self, region: Region, move: Transfer) -> None:
+        """Senders in the source's region, receivers everywhere in the target's."""
+        plan = move_plan(move.source, move.target)
+        colors = [self.color[route.name] for route in self.moves[move]]
+        wavelets = move.value.wavelets
+        if region == move.source:
+            entries = np.full((region.height, region.width), -1, dtype=np.int64)
+            for row, (column, channel) in enumerate(plan):
+                entries[row, column] = self.code.enter([Instruction("send", wavelets, target=colors[channel])])
+            inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
+            self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, move.kernel, inside)
+        if region == move.target:
+            told = [[Instruction("recv", wavelets, source=colors[channel])] for _, channel in plan]
+            self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, move.kernel)
+
+    def _colors(self) -> tuple[list[Color], list[str]]:
+        count = max(self.color.values(), default=-1) + 1
+        colors = [Color.empty(self.box.height, self.box.width) for _ in range(count)]
+        names: list[list[str]] = [[] for _ in range(count)]
+        for route in self.routes:
+            color = self.color[route.name]
+            where = _in(route.region, self.box)
+            colors[color].inputs[0][where] |= route.inputs
+            colors[color].outputs[0][where] |= route.outputs
+            names[color].append(route.name)
+        return colors, [f"color {i} ({held[0]}{', …' if held[1:] else ''})" for i, held in enumerate(names)]
+
+
+def _box(program: Program) -> Region:
+    regions = [call.region for call in program.calls]
+    x, y = min(r.x for r in regions), min(r.y for r in regions)
+    return Region(x, y, max(r.right for r in regions) - x, max(r.bottom for r in regions) - y)
+
+
+def _in(region: Region, box: Region) -> tuple[slice, slice]:
+    return slice(region.y - box.y, region.bottom - box.y), slice(region.x - box.x, region.right - box.x)

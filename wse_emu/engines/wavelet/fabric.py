@@ -1,0 +1,448 @@
+"""The routers and queues of all PEs and colors as bit planes, one cycle at a time; ``docs/machine.md`` is the definition.
+
+Only colors on which something happens are *live*: their planes lie together in small arrays ``[…, live, words]``, so that a
+cycle is a fixed, short list of operations on whole arrays. The others rest in the *home* arrays ``[…, colors, words]``.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from wse_emu.engines.code import Color, FabricProgram
+from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Tally, Turns, nonzero, step_by_one
+from wse_emu.errors import WseError
+from wse_emu.fabric.directions import DIRECTIONS
+from wse_emu.fabric.routes import RAMP, port
+
+
+class Bank:
+    """Named arrays of planes, ``[…, color, words]``: at home for all colors, and copies of those that are live."""
+
+    def __init__(self, grid: Grid, colors: int) -> None:
+        self.grid, self.colors = grid, colors
+        self.home: dict[str, np.ndarray] = {}
+        self.live: dict[str, np.ndarray] = {}
+        self.active: list[int] = []
+        self.place: dict[int, int] = {}
+
+    def add(self, name: str, *lead: int) -> np.ndarray:
+        """A new array of zeros, and its home."""
+        self.home[name] = self.grid.zeros(*lead, self.colors)
+        return self.home[name]
+
+    def use(self, colors: Iterable[int]) -> None:
+        """Make ``colors`` the live ones."""
+        for name, live in self.live.items():
+            if live.shape[-2]:
+                self.home[name][..., self.active, :] = live
+        self.active = sorted(colors)
+        self.place = {color: place for place, color in enumerate(self.active)}
+        self.live = {name: np.ascontiguousarray(home[..., self.active, :]) for name, home in self.home.items()}
+
+    def view(self, name: str, color: int) -> np.ndarray:
+        """The planes of one color, live or at home, to read or to change in place."""
+        if color in self.place:
+            return self.live[name][..., self.place[color], :]
+        return self.home[name][..., color, :]
+
+
+class Queue:
+    """One queue per PE and color: how many wavelets are at hand, how many places are free, what is under way."""
+
+    def __init__(self, name: str, bank: Bank, room: np.ndarray, delay: int) -> None:
+        """``room``: capacity, int ``[colors, rows, cols]``; ``delay``: most cycles that a wavelet is under way."""
+        self._bank = bank
+        self._at_hand, self._free, self._coming, self._size = (f"{name} {part}" for part in _PARTS)
+        bits = max(1, int(room.max(initial=1)).bit_length())
+        self._slots = delay + 1
+        bank.add(self._at_hand, bits)
+        bank.add(self._coming, self._slots)
+        for name in (self._free, self._size):
+            home = bank.add(name, bits)
+            for place in range(bits):
+                home[place] = bank.grid.pack((room >> place & 1).astype(bool))
+
+    def look(self, time: int) -> None:
+        """Heads and room of cycle ``time``."""
+        live = self._bank.live
+        self.arriving = live[self._coming][time % self._slots]
+        self.head = nonzero(live[self._at_hand])
+        np.bitwise_or(self.head, self.arriving, out=self.head)
+        self.room = nonzero(live[self._free])
+
+    def step(self, left: Plane, entered: Plane) -> None:
+        """``left`` go out and ``entered`` take a place, all of them in this cycle."""
+        live = self._bank.live
+        step_by_one(live[self._at_hand], self.arriving, left)
+        step_by_one(live[self._free], left, entered)
+        self.arriving[...] = 0
+
+    def coming(self, time: int) -> np.ndarray:
+        """What will be at hand at ``time``, to be added to."""
+        return np.asarray(self._bank.live[self._coming][time % self._slots])
+
+    def held(self, color: int) -> np.ndarray:
+        """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
+        parts = [self._bank.view(name, color) for name in (self._size, self._free)]
+        counts = [sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(part)) for part in parts]
+        return np.asarray(counts[0] - counts[1])
+
+    def at_hand(self, color: int) -> np.ndarray:
+        """Wavelets at the head of which something can be done, int64 ``[rows, cols]``."""
+        planes = self._bank.view(self._at_hand, color)
+        return np.asarray(sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(planes)))
+
+
+_PARTS = ("at hand", "free", "coming", "size")
+
+
+class Fabric:
+    """Routers and queues. Call :meth:`look`, let the PEs decide, then :meth:`route`, then :meth:`step`."""
+
+    def __init__(self, program: FabricProgram, grid: Grid, fed: dict[int, np.ndarray]) -> None:
+        """``fed``: by color, where a `recv_op_send` feeds the out queue, bool ``[rows, cols]``."""
+        self.program, self.grid, self.spec = program, grid, program.spec
+        self.bank = bank = Bank(grid, len(program.colors))
+        spec, colors = program.spec, program.colors
+        shape = (len(colors), program.rows, program.cols)
+        ways = spec.hop_cycles, spec.ramp_cycles, spec.combine_cycles
+        hop, ramp, combine = ways
+        own, into = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for i, color in enumerate(colors):
+            own[i] = spec.output_queue_words[color.queue // 2] + ramp
+            own[i] += combine * fed.get(i, np.zeros(shape[1:], dtype=bool))
+            into[i] = spec.input_queue_words[color.queue // 2] + ramp
+        self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
+        self.own = Queue("own", bank, own, ramp + combine)
+        self.into = Queue("in", bank, into, ramp)
+        self.limits = [RunLimit(spec.link_interval, grid.words) for _ in range(5)]
+        self.tallies = [Tally(grid) for _ in DIRECTIONS]
+        self._routes(colors)
+        bank.add("since")
+        self.crowded = 0
+        """Cycles in which somewhere a wavelet waited for a link that another color had."""
+        self.moves = 0
+
+    def _routes(self, colors: list[Color]) -> None:
+        bank, pack = self.bank, self.grid.pack
+        bank.add("outputs", 5)
+        bank.add("inputs", 5)
+        for i, color in enumerate(colors):
+            self.set_ports(i, _at(color.inputs, color.initial), _at(color.outputs, color.initial))
+        self.switching = any((color.last > 0).any() for color in colors)
+        every = [np.bitwise_or.reduce(color.outputs, axis=0) for color in colors]
+        used = [np.packbits(color.used) for color in colors]
+        pairs = [
+            (i, j)
+            for i in range(len(colors))
+            for j in range(i + 1, len(colors))
+            if (used[i] & used[j]).any() and (every[i] & every[j]).any()
+        ]
+        self.sharing = {(i, j): pack((every[i] & every[j]) != 0) for i, j in pairs}
+        self.turns = Turns(pairs, self.grid.words)
+        both = [np.any((i & RAMP != 0) & (i & ~np.uint8(RAMP) != 0)) for i in (color.inputs for color in colors)]
+        self.mixed = any(both)
+
+    def set_ports(self, color: int, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        """Ports of ``color`` on all PEs, uint8 ``[rows, cols]``."""
+        for name, ports in (("inputs", inputs), ("outputs", outputs)):
+            held = self.bank.view(name, color)
+            for way in DIRECTIONS:
+                held[way] = self.grid.pack((ports & port(way)) != 0)
+            held[4] = self.grid.pack((ports & RAMP) != 0)
+
+    def use(self, colors: Iterable[int]) -> None:
+        """Make ``colors`` live."""
+        if "since" in self.bank.live:
+            self.turns.settle(self.bank.place, self.bank.live["since"])
+        self.bank.use(colors)
+        live = self.bank.live
+        live["since"][...] = 0
+        self.turns.use(self.bank.place)
+        self.outputs, self.inputs = live["outputs"], live["inputs"]
+        self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
+        self.from_own = self.inputs[4]
+        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
+        shape = self.from_link.shape
+        self._shifted, self._blocked = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint64)
+        self._zero = np.zeros(shape[-1:], dtype=np.uint64)
+
+    def look(self, time: int) -> None:
+        """What is at hand, and where there is room, at ``time``."""
+        for queue in (self.link, self.own, self.into):
+            queue.look(time)
+
+    def route(self, time: int, bound: Plane) -> Plane:
+        """What every router moves in this cycle; ``bound``: where the PE lets the color in. ``[live, words]``"""
+        head_link = self.link.head & self.from_link
+        head_own = self.own.head & self.from_own
+        if self.mixed:
+            self._refuse_two_inputs(head_link & head_own, time)
+        head = head_link | head_own
+        can = self._can_move(head, bound)
+        if self.turns.choose(can, self._sharing()):
+            self.crowded += 1
+        self.own_moved = can & head_own
+        self.link_moved = can & head_link
+        return can
+
+    def _sharing(self) -> dict[tuple[int, int], Plane]:
+        if not self.switching:
+            return self.sharing
+        out = self.outputs
+        place = self.bank.place
+        return {
+            (i, j): np.bitwise_or.reduce(out[:, place[i]] & out[:, place[j]], axis=0)
+            for i, j in self.sharing
+            if i in place and j in place
+        }
+
+    def _can_move(self, head: Plane, bound: Plane) -> Plane:
+        blocked, shifted = self._blocked, self._shifted
+        blocked[...] = 0
+        pausing: list[tuple[int, Plane]] = []
+        for way in self.busy:
+            room = self.link.room
+            if self.switching:
+                room = room & self.inputs[way.opposite]
+            self.grid.towards(way.opposite, room, shifted)
+            np.bitwise_not(shifted, out=shifted)
+            if not self.limits[way].free:
+                pausing.append((way, self.limits[way].blocked))
+                np.bitwise_or(shifted, self.limits[way].blocked, out=shifted)
+            np.bitwise_and(shifted, self.outputs[way], out=shifted)
+            np.bitwise_or(blocked, shifted, out=blocked)
+        full = ~(self.into.room & bound)
+        if not self.limits[4].free:
+            pausing.append((4, self.limits[4].blocked))
+            full |= self.limits[4].blocked
+        full &= self.outputs[4]
+        np.bitwise_or(blocked, full, out=blocked)
+        self._note_crowds(head, pausing)
+        can: Plane = head & ~blocked
+        return can
+
+    def _note_crowds(self, head: Plane, pausing: list[tuple[int, Plane]]) -> None:
+        """Whether a head waits for a link that has to pause, and another color moved there last.
+
+        A stream alone on its links never waits for their interval: its sender keeps it.
+        """
+        for way, blocked in pausing:
+            waiting = head & blocked & self.outputs[way]
+            if waiting.any() and self._came_second(waiting):
+                self.crowded += 1
+                return
+
+    def _came_second(self, waiting: Plane) -> bool:
+        place, shared = self.bank.place, self._sharing()
+        for pair, where in shared.items():
+            if pair[0] in place and pair[1] in place:
+                first = self.turns.moved_last(pair) & where
+                if (waiting[place[pair[0]]] & where & ~first).any() or (waiting[place[pair[1]]] & first).any():
+                    return True
+        return False
+
+    def step(self, left: Plane, entered: Plane) -> None:
+        """``left`` go out and ``entered`` take a place, all of them in this cycle."""
+        live = self._bank.live
+        step_by_one(live[self._at_hand], self.arriving, left)
+        step_by_one(live[self._free], left, entered)
+        self.arriving[...] = 0
+
+    def coming(self, time: int) -> np.ndarray:
+        """What will be at hand at ``time``, to be added to."""
+        return np.asarray(self._bank.live[self._coming][time % self._slots])
+
+    def held(self, color: int) -> np.ndarray:
+        """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
+        parts = [self._bank.view(name, color) for name in (self._size, self._free)]
+        counts = [sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(part)) for part in parts]
+        return np.asarray(counts[0] - counts[1])
+
+    def at_hand(self, color: int) -> np.ndarray:
+        """Wavelets at the head of which something can be done, int64 ``[rows, cols]``."""
+        planes = self._bank.view(self._at_hand, color)
+        return np.asarray(sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(planes)))
+
+
+_PARTS = ("at hand", "free", "coming", "size")
+
+
+class Fabric:
+    """Routers and queues. Call :meth:`look`, let the PEs decide, then :meth:`route`, then :meth:`step`."""
+
+    def __init__(self, program: FabricProgram, grid: Grid, fed: dict[int, np.ndarray]) -> None:
+        """``fed``: by color, where a `recv_op_send` feeds the out queue, bool ``[rows, cols]``."""
+        self.program, self.grid, self.spec = program, grid, program.spec
+        self.bank = bank = Bank(grid, len(program.colors))
+        spec, colors = program.spec, program.colors
+        shape = (len(colors), program.rows, program.cols)
+        ways = spec.hop_cycles, spec.ramp_cycles, spec.combine_cycles
+        hop, ramp, combine = ways
+        own, into = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for i, color in enumerate(colors):
+            own[i] = spec.output_queue_words[color.queue // 2] + ramp
+            own[i] += combine * fed.get(i, np.zeros(shape[1:], dtype=bool))
+            into[i] = spec.input_queue_words[color.queue // 2] + ramp
+        self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
+        self.own = Queue("own", bank, own, ramp + combine)
+        self.into = Queue("in", bank, into, ramp)
+        self.limits = [RunLimit(spec.link_interval, grid.words) for _ in range(5)]
+        self.tallies = [Tally(grid) for _ in DIRECTIONS]
+        self._routes(colors)
+        bank.add("since")
+        self.crowded = 0
+        """Cycles in which somewhere a wavelet waited for a link that another color had."""
+        self.moves = 0
+
+    def _routes(self, colors: list[Color]) -> None:
+        bank, pack = self.bank, self.grid.pack
+        bank.add("outputs", 5)
+        bank.add("inputs", 5)
+        for i, color in enumerate(colors):
+            self.set_ports(i, _at(color.inputs, color.initial), _at(color.outputs, color.initial))
+        self.switching = any((color.last > 0).any() for color in colors)
+        every = [np.bitwise_or.reduce(color.outputs, axis=0) for color in colors]
+        used = [np.packbits(color.used) for color in colors]
+        pairs = [
+            (i, j)
+            for i in range(len(colors))
+            for j in range(i + 1, len(colors))
+            if (used[i] & used[j]).any() and (every[i] & every[j]).any()
+        ]
+        self.sharing = {(i, j): pack((every[i] & every[j]) != 0) for i, j in pairs}
+        self.turns = Turns(pairs, self.grid.words)
+        both = [np.any((i & RAMP != 0) & (i & ~np.uint8(RAMP) != 0)) for i in (color.inputs for color in colors)]
+        self.mixed = any(both)
+
+    def set_ports(self, color: int, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        """Ports of ``color`` on all PEs, uint8 ``[rows, cols]``."""
+        for name, ports in (("inputs", inputs), ("outputs", outputs)):
+            held = self.bank.view(name, color)
+            for way in DIRECTIONS:
+                held[way] = self.grid.pack((ports & port(way)) != 0)
+            held[4] = self.grid.pack((ports & RAMP) != 0)
+
+    def use(self, colors: Iterable[int]) -> None:
+        """Make ``colors`` live."""
+        if "since" in self.bank.live:
+            self.turns.settle(self.bank.place, self.bank.live["since"])
+        self.bank.use(colors)
+        live = self.bank.live
+        live["since"][...] = 0
+        self.turns.use(self.bank.place)
+        self.outputs, self.inputs = live["outputs"], live["inputs"]
+        self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
+        self.from_own = self.inputs[4]
+        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
+        shape = self.from_link.shape
+        self._shifted, self._blocked = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint64)
+        self._zero = np.zeros(shape[-1:], dtype=np.uint64)
+
+    def look(self, time: int) -> None:
+        """What is at hand, and where there is room, at ``time``."""
+        for queue in (self.link, self.own, self.into):
+            queue.look(time)
+
+    def route(self, time: int, bound: Plane) -> Plane:
+        """What every router moves in this cycle; ``bound``: where the PE lets the color in. ``[live, words]``"""
+        head_link = self.link.head & self.from_link
+        head_own = self.own.head & self.from_own
+        if self.mixed:
+            self._refuse_two_inputs(head_link & head_own, time)
+        head = head_link | head_own
+        can = self._can_move(head, bound)
+        if self.turns.choose(can, self._sharing()):
+            self.crowded += 1
+        self.own_moved = can & head_own
+        self.link_moved = can & head_link
+        return can
+
+    def _sharing(self) -> dict[tuple[int, int], Plane]:
+        if not self.switching:
+            return self.sharing
+        out = self.outputs
+        place = self.bank.place
+        return {
+            (i, j): np.bitwise_or.reduce(out[:, place[i]] & out[:, place[j]], axis=0)
+            for i, j in self.sharing
+            if i in place and j in place
+        }
+
+    def _can_move(self, head: Plane, bound: Plane) -> Plane:
+        blocked, shifted = self._blocked, self._shifted
+        blocked[...] = 0
+        waits = None
+        for way in self.busy:
+            room = self.link.room
+            if self.switching:
+                room = room & self.inputs[way.opposite]
+            self.grid.towards(way.opposite, room, shifted)
+            np.bitwise_not(shifted, out=shifted)
+            limit = self.limits[way]
+            if not limit.free:
+                waits = self._waits(waits, limit, head, way)
+                np.bitwise_or(shifted, limit.blocked, out=shifted)
+            np.bitwise_and(shifted, self.outputs[way], out=shifted)
+            np.bitwise_or(blocked, shifted, out=blocked)
+        full = ~(self.into.room & bound)
+        if not self.limits[4].free:
+            waits = self._waits(waits, self.limits[4], head, 4)
+            full |= self.limits[4].blocked
+        full &= self.to_ramp(head)
+        np.bitwise_or(blocked, full, out=blocked)
+        can: Plane = head & ~blocked
+        if waits:
+            self.crowded += 1
+        return can
+
+    def _waits(self, before: bool | None, limit: RunLimit, head: Plane, way: int) -> bool:
+        """Whether a head waits since its link has to pause. Alone on a link, a stream never does."""
+        if before or not limit.blocked.any():
+            return bool(before)
+        return bool((head & self.outputs[way] & limit.blocked).any())
+
+    def to_ramp(self, _head: Plane) -> Plane:
+        """Where a head asks for the ramp."""
+        return np.asarray(self.outputs[4])
+
+    def step(self, time: int, moved: Plane, taken: Plane, sent: Plane) -> None:
+        """Carry the cycle out: the routers' moves, and what the PEs took and put into their out queues."""
+        hop, ramp = self.spec.hop_cycles, self.spec.ramp_cycles
+        arriving = np.zeros_like(moved)
+        for way in DIRECTIONS:
+            if way not in self.busy:
+                self.limits[way].moved(self._zero)
+                continue
+            out = moved & self.outputs[way]
+            used = np.bitwise_or.reduce(out, axis=0)
+            self.limits[way].moved(used)
+            self.tallies[way].add(used)
+            np.bitwise_or(arriving, self.grid.towards(way, out, self._shifted), out=arriving)
+        into = moved & self.outputs[4]
+        self.limits[4].moved(np.bitwise_or.reduce(into, axis=0))
+        self.link.coming(time + hop)[...] |= arriving
+        self.into.coming(time + ramp)[...] |= into
+        self.link.step(self.link_moved, arriving)
+        self.own.step(self.own_moved, sent)
+        self.into.step(taken, into)
+        self.let_in = into
+        self.turns.moved(moved)
+        since = self.bank.live["since"]
+        np.bitwise_or(since, moved, out=since)
+
+    def _refuse_two_inputs(self, both: Plane, time: int) -> None:
+        if both.any():
+            place, word = np.argwhere(both)[0]
+            bit = int(self.grid.members(both[place])[0])
+            y, x = divmod(bit, self.grid.stride)
+            pe = self.program.place(y * self.program.cols + x)
+            name = self.program.color_name(self.bank.active[place])
+            raise WseError(
+                f"{name}: at PE {pe} two inputs bring a wavelet at once in cycle {time}; one at a time works"
+            )
+
+
+def _at(ports: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Ports at each PE's own position, uint8 ``[rows, cols]``."""
+    return np.take_along_axis(ports, position[None].astype(np.intp), axis=0)[0]

@@ -1,0 +1,231 @@
+"""Bit planes: one bit a PE, 64 PEs to a word, and what is counted with them.
+
+A plane is uint64 ``[words]``: rows one after another, each padded to whole words, PE x of a row in bit x mod 64. A number per
+PE is a stack of planes, least significant first (*bit-sliced*). Leading axes, such as the color, are stacked planes.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from wse_emu.fabric.directions import Direction
+
+Plane = np.ndarray
+_ONE, _TOP = np.uint64(1), np.uint64(63)
+
+
+class Grid:
+    """How PEs ``[rows, cols]`` lie in planes. A PE's *bit* is its index in the padded grid."""
+
+    def __init__(self, rows: int, cols: int) -> None:
+        self.rows, self.cols = rows, cols
+        self.row_words = -(-cols // 64)
+        self.stride = self.row_words * 64
+        self.words = rows * self.row_words
+        self.bits = self.words * 64
+
+    def zeros(self, *lead: int) -> Plane:
+        return np.zeros((*lead, self.words), dtype=np.uint64)
+
+    def pack(self, held: np.ndarray) -> Plane:
+        """Bool ``[…, rows, cols]`` as planes ``[…, words]``."""
+        padded = np.zeros((*held.shape[:-1], self.stride), dtype=bool)
+        padded[..., : self.cols] = held
+        return np.packbits(padded, axis=-1, bitorder="little").view(np.uint64).reshape(*held.shape[:-2], self.words)
+
+    def unpack(self, plane: Plane) -> np.ndarray:
+        """Planes ``[…, words]`` as bool ``[…, rows, cols]``."""
+        shaped = np.ascontiguousarray(plane).reshape(*plane.shape[:-1], self.rows, self.row_words)
+        bits = np.unpackbits(shaped.view(np.uint8), axis=-1, bitorder="little")
+        return np.asarray(bits[..., : self.cols], dtype=bool)
+
+    def mask(self, pes: np.ndarray) -> Plane:
+        """The plane with the bits ``pes`` set."""
+        held = np.zeros(self.bits, dtype=bool)
+        held[pes] = True
+        return np.packbits(held, bitorder="little").view(np.uint64)
+
+    def members(self, plane: Plane) -> np.ndarray:
+        """The bits that are set in ``plane`` ``[words]``, in order."""
+        words = np.flatnonzero(plane)
+        bits = np.unpackbits(plane[words].view(np.uint8), bitorder="little")
+        at = np.flatnonzero(bits)
+        return np.asarray(words[at >> 6] * 64 + (at & 63))
+
+    def towards(self, direction: Direction, plane: Plane, out: Plane) -> Plane:
+        """Every bit moved to its neighbour in ``direction``; routes never leave the box, so nothing wraps."""
+        step = self.row_words
+        if direction is Direction.EAST:
+            np.left_shift(plane, _ONE, out=out)
+            if step > 1:
+                out[..., 1:] |= plane[..., :-1] >> _TOP
+        elif direction is Direction.WEST:
+            np.right_shift(plane, _ONE, out=out)
+            if step > 1:
+                out[..., :-1] |= plane[..., 1:] << _TOP
+        elif direction is Direction.SOUTH:
+            out[..., :step] = 0
+            out[..., step:] = plane[..., :-step]
+        else:
+            out[..., -step:] = 0
+            out[..., :-step] = plane[..., step:]
+        return out
+
+
+def nonzero(sliced: np.ndarray) -> Plane:
+    """Where the bit-sliced number ``[bits, …]`` is not 0."""
+    if len(sliced) == 1:
+        return sliced[0].copy()
+    out: Plane = np.bitwise_or(sliced[0], sliced[1])
+    for plane in sliced[2:]:
+        np.bitwise_or(out, plane, out=out)
+    return out
+
+
+def step_by_one(sliced: np.ndarray, up: Plane, down: Plane) -> None:
+    """Add 1 where ``up`` and take 1 where ``down`` (both: nothing), in place, on ``[bits, …]``."""
+    change = up ^ down
+    last = len(sliced) - 1
+    for place, plane in enumerate(sliced):
+        if place == last:
+            np.bitwise_xor(plane, change, out=plane)
+            return
+        carry = plane ^ down
+        np.bitwise_xor(plane, change, out=plane)
+        np.bitwise_and(change, carry, out=change)
+
+
+def take_one(sliced: np.ndarray, where: Plane) -> None:
+    """Take 1 off the bit-sliced numbers ``[bits, …]`` ``where``, none of which is 0, in place."""
+    borrow = where.copy()
+    for plane in sliced:
+        np.bitwise_xor(plane, borrow, out=plane)
+        np.bitwise_and(borrow, plane, out=borrow)
+
+
+def sliced(number: int, bits: int) -> list[bool]:
+    """The bits of ``number``, least significant first."""
+    return [bool(number >> place & 1) for place in range(bits)]
+
+
+class RunLimit:
+    """Which PEs (or links) may move now, at one wavelet per ``interval``: n cycles, or (b+1)/b (``docs/machine.md``)."""
+
+    def __init__(self, interval: Fraction, words: int) -> None:
+        whole = interval.denominator == 1
+        self.free = interval == 1
+        self._combine = np.bitwise_or if whole else np.bitwise_and
+        self.window = int(interval) - 1 if whole else interval.denominator
+        spans = [1 << k for k in range(max(1, self.window).bit_length())]
+        self._spans = [s for s in spans if s <= self.window]
+        self._held = [np.zeros((2 * s, words), dtype=np.uint64) for s in self._spans]
+        self._time = 0
+        self.blocked = np.zeros(words, dtype=np.uint64)
+
+    def moved(self, plane: Plane) -> None:
+        """Note what moved in this cycle; called once a cycle."""
+        if self.free:
+            return
+        self._time += 1
+        now = plane
+        for span, held in zip(self._spans, self._held, strict=True):
+            held[self._time % (2 * span)] = now
+            if 2 * span <= self.window:
+                now = self._combine(now, held[(self._time - span) % (2 * span)])
+        longest = self._spans[-1]
+        back = self._held[-1][(self._time - (self.window - longest)) % (2 * longest)]
+        self._combine(now, back, out=self.blocked)
+
+
+class Turns:
+    """Who goes first among colors that compete at a PE: whose last move is longer ago, at first the lower color.
+
+    One plane a pair (i < j) says where j goes before i. ``sharing(i, j)`` is where the two compete; None: everywhere.
+    """
+
+    def __init__(self, pairs: list[tuple[int, int]], words: int) -> None:
+        self._later = {pair: np.zeros(words, dtype=np.uint64) for pair in pairs}
+        self._live: list[tuple[tuple[int, int], int, int]] = []
+
+    def use(self, place: dict[int, int]) -> None:
+        """The colors at hand, and where they lie among the live planes."""
+        self._live = [((i, j), place[i], place[j]) for i, j in self._later if i in place and j in place]
+
+    def settle(self, place: dict[int, int], moved: Plane) -> None:
+        """Before other colors come to hand: what ``moved`` since the last time, while the rest of a pair was away."""
+        for (i, j), later in self._later.items():
+            if i in place and j not in place:
+                np.bitwise_or(later, moved[place[i]], out=later)
+            elif j in place and i not in place:
+                np.bitwise_and(later, ~moved[place[j]], out=later)
+
+    def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None) -> bool:
+        """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any."""
+        lose: list[tuple[int, Plane]] = []
+        some = can.any(axis=-1).tolist() if self._live else []
+        for pair, i, j in self._live:
+            if not (some[i] and some[j]):
+                continue
+            both = can[i] & can[j]
+            if sharing is not None:
+                np.bitwise_and(both, sharing[pair], out=both)
+            if both.any():
+                first = both & self._later[pair]
+                lose += [(i, first), (j, both ^ first)]
+        for place, plane in lose:
+            can[place] &= ~plane
+        return bool(lose)
+
+    def moved(self, moved: Plane) -> None:
+        """Note who moved, ``[color, words]``."""
+        some = moved.any(axis=-1).tolist() if self._live else []
+        for pair, i, j in self._live:
+            if some[i]:
+                np.bitwise_or(self._later[pair], moved[i], out=self._later[pair])
+            if some[j]:
+                np.bitwise_and(self._later[pair], ~moved[j], out=self._later[pair])
+
+    def moved_last(self, pair: tuple[int, int]) -> Plane:
+        """Where the second of ``pair`` goes before the first: the first moved more recently."""
+        return self._later[pair]
+
+
+class Tally:
+    """Counts per bit how often it was set: bit-sliced up to 2⁸, with carries that wait until their level's turn.
+
+    A level's carry comes at most every second time that the level is worked on, so level k needs work only every 2ᵏ cycles.
+    """
+
+    LEVELS = 8
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._planes, self._carries = grid.zeros(self.LEVELS), grid.zeros(self.LEVELS + 1)
+        self._total = np.zeros((grid.rows, grid.cols), dtype=np.int64)
+        self._time = 0
+
+    def add(self, plane: Plane) -> None:
+        """Count 1 where ``plane`` is set."""
+        self._carries[0] = plane
+        self._time += 1
+        for level in range(self.LEVELS):
+            if self._time & ((1 << level) - 1):
+                return
+            carry, held = self._carries[level], self._planes[level]
+            np.bitwise_or(self._carries[level + 1], carry & held, out=self._carries[level + 1])
+            np.bitwise_xor(held, carry, out=held)
+            carry[:] = 0
+        self._flush()
+
+    def _flush(self) -> None:
+        overflow = self._carries[self.LEVELS]
+        self._total += self._grid.unpack(overflow).astype(np.int64) << self.LEVELS
+        overflow[:] = 0
+
+    def total(self) -> np.ndarray:
+        """Counts so far, int64 ``[rows, cols]``."""
+        out = self._total.copy()
+        for level in range(self.LEVELS):
+            out += self._grid.unpack(self._planes[level]).astype(np.int64) << level
+            out += self._grid.unpack(self._carries[level]).astype(np.int64) << level
+        return out + (self._grid.unpack(self._carries[self.LEVELS]).astype(np.int64) << self.LEVELS)

@@ -1,0 +1,205 @@
+"""The stream instructions that PEs have under way, as bit planes: who takes and who sends in a cycle."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from wse_emu.engines.code import FabricProgram, Instruction
+from wse_emu.engines.semantics import datapath_interval
+from wse_emu.engines.wavelet.fabric import Fabric
+from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, take_one
+
+RECEIVING = ("recv", "recv_op", "recv_op_send")
+
+
+def is_reducing(instruction: Instruction) -> bool:
+    """Whether the datapath adds while it streams."""
+    return instruction.kind in {"recv_op", "recv_op_send"} or instruction.reducing
+
+
+@dataclass
+class Side:
+    """One direction of the PEs' datapaths: receiving or sending."""
+
+    name: str
+    limit: RunLimit
+    slow: RunLimit | None
+    """Of instructions that add, where adding takes longer than a link."""
+    adding: Plane
+    turns: Turns
+    streams: int = 0
+    """Instructions under way, of all PEs."""
+    bits: int = 1
+    """Of the longest one's length."""
+
+
+class Streams:
+    """All stream instructions under way on the main threads and microthreads."""
+
+    def __init__(self, program: FabricProgram, grid: Grid, fabric: Fabric) -> None:
+        self.program, self.grid, self.fabric, self.spec = program, grid, fabric, program.spec
+        self.bank = fabric.bank
+        told = program.code.instructions
+        counts = [max((i.wavelets for i in told if i.kind in kinds), default=1) for kinds in (RECEIVING, ("send",))]
+        interval = datapath_interval(program.spec, program.dtype)
+        self.several = any(i.background for i in told)
+        self.sides = []
+        for name, longest, colors in (
+            ("take", counts[0], {i.source for i in told if i.kind in RECEIVING}),
+            ("send", counts[1], {i.target for i in told if i.kind == "send"}),
+        ):
+            self.bank.add(name)
+            self.bank.add(f"{name} left", longest.bit_length())
+            pairs = [(i, j) for i in sorted(colors) for j in sorted(colors) if i < j] if self.several else []
+            link = program.spec.link_interval
+            slow = RunLimit(Fraction(interval), grid.words) if interval != link else None
+            side = Side(name, RunLimit(link, grid.words), slow, grid.zeros(), Turns(pairs, grid.words))
+            self.sides.append(side)
+        self.taking, self.sending = self.sides
+        self.pairs = sorted({(i.source, i.target) for i in told if i.kind == "recv_op_send"})
+        self._forward = {pair: grid.zeros() for pair in self.pairs}
+        self._forwarding = dict.fromkeys(self.pairs, 0)
+        self.bank.add("to let in", counts[0].bit_length())
+        self.bank.add("open")
+        self.bank.add("acted")
+
+    @property
+    def bound(self) -> Plane:
+        """Where PEs let wavelets in, ``[live, words]``."""
+        live = self.bank.live
+        bound = nonzero(live["to let in"][: self.taking.bits])
+        np.bitwise_or(bound, live["open"], out=bound)
+        return bound
+
+    def let_in(self, into: Plane) -> None:
+        """Routers gave these wavelets to their PEs."""
+        live = self.bank.live
+        take_one(live["to let in"][: self.taking.bits], into & ~live["open"])
+
+    # Starting and ending instructions
+
+    def start(self, instruction: Instruction, pes: np.ndarray) -> None:
+        """Instructions begin to act on the bits ``pes``."""
+        mask = self.grid.mask(pes)
+        receiving = instruction.kind in RECEIVING
+        side = self.taking if receiving else self.sending
+        color = instruction.source if receiving else instruction.target
+        self.bank.view(side.name, color)[...] |= mask
+        _set(self.bank.view(f"{side.name} left", color), instruction.wavelets - 1, mask)
+        if receiving:
+            _set(self.bank.view("to let in", color), instruction.wavelets, mask)
+        side.streams += len(pes)
+        side.bits = max(side.bits, instruction.wavelets.bit_length())
+        if side.slow is not None and is_reducing(instruction):
+            side.adding |= mask
+        if instruction.kind == "recv_op_send":
+            pair = instruction.source, instruction.target
+            self._forward[pair] |= mask
+            self._forwarding[pair] += len(pes)
+
+    def ended(self, instruction: Instruction, pes: np.ndarray) -> None:
+        """What is kept about an instruction beside its own planes goes when it ends."""
+        side = self.taking if instruction.kind in RECEIVING else self.sending
+        side.streams -= len(pes)
+        if side.streams == 0:
+            side.bits = 1
+        if side.slow is not None and is_reducing(instruction):
+            side.adding &= ~self.grid.mask(pes)
+        if instruction.kind == "recv_op_send":
+            pair = instruction.source, instruction.target
+            self._forward[pair] &= ~self.grid.mask(pes)
+            self._forwarding[pair] -= len(pes)
+
+    def colors_of(self, instruction: Instruction) -> set[int]:
+        """Colors that must be live for ``instruction`` to act."""
+        return {color for color in (instruction.source, instruction.target) if color >= 0}
+
+    def joined(self, colors: set[int]) -> set[int]:
+        """``colors`` and all that forwarding joins them to: they must be live together."""
+        found, before = set(colors), set()
+        while found != before:
+            before = set(found)
+            for pair, count in self._forwarding.items():
+                if count and not found.isdisjoint(pair):
+                    found.update(pair)
+        return found
+
+    def use(self) -> None:
+        """The live colors have changed."""
+        place = self.bank.place
+        for side in self.sides:
+            side.turns.use(place)
+        self._live_pairs = [
+            (self._forward[pair], pair, place[pair[0]], place[pair[1]])
+            for pair in self.pairs
+            if pair[0] in place and pair[1] in place
+        ]
+
+    # One cycle
+
+    def act(self, time: int) -> tuple[Plane, Plane, Plane]:
+        """(taken from in queues, put into out queues, ended instructions' planes are in ``over``), ``[live, words]``."""
+        live, fabric = self.bank.live, self.fabric
+        taken = self._take(live["take"] & fabric.into.head)
+        forwarded = self._pass_on(taken, time)
+        can_send = live["send"] & fabric.own.room
+        if forwarded is not None:
+            can_send &= ~forwarded
+        emitted = self._choose(self.sending, can_send)
+        fabric.own.coming(time + self.spec.ramp_cycles)[...] |= emitted
+        self.emitted = emitted
+        self.over = [self._count(side, acted) for side, acted in zip(self.sides, (taken, emitted), strict=True)]
+        np.bitwise_or(live["acted"], taken, out=live["acted"])
+        np.bitwise_or(live["acted"], emitted, out=live["acted"])
+        return taken, emitted if forwarded is None else emitted | forwarded
+
+    def _take(self, can: Plane) -> Plane:
+        room = self.fabric.own.room
+        for plane, pair, source, target in self._live_pairs:
+            if self._forwarding[pair]:
+                can[source] &= ~(plane & ~room[target])
+        return self._choose(self.taking, can)
+
+    def _choose(self, side: Side, can: Plane) -> Plane:
+        if not side.limit.free:
+            can &= ~side.limit.blocked
+        if side.slow is not None:
+            can &= ~(side.slow.blocked & side.adding)
+        if self.several:
+            side.turns.choose(can, None)
+            side.turns.moved(can)
+        used = np.bitwise_or.reduce(can, axis=0)
+        side.limit.moved(used)
+        if side.slow is not None:
+            side.slow.moved(used & side.adding)
+        return can
+
+    def _pass_on(self, taken: Plane, time: int) -> Plane | None:
+        forwarded = None
+        for plane, pair, source, target in self._live_pairs:
+            if self._forwarding[pair]:
+                if forwarded is None:
+                    forwarded = np.zeros_like(taken)
+                forwarded[target] |= taken[source] & plane
+        if forwarded is not None:
+            due = time + self.spec.combine_cycles + self.spec.ramp_cycles
+            self.fabric.own.coming(due)[...] |= forwarded
+        return forwarded
+
+    def _count(self, side: Side, acted: Plane) -> Plane:
+        """Count down the streams that ``acted``; those that had their last wavelet are over, and go."""
+        live = self.bank.live
+        left = live[f"{side.name} left"][: side.bits]
+        over: Plane = acted & ~nonzero(left)
+        take_one(left, acted & ~over)
+        held = live[side.name]
+        np.bitwise_and(held, ~over, out=held)
+        return over
+
+
+def _set(number: np.ndarray, value: int, mask: Plane) -> None:
+    """Make the bit-sliced ``number`` ``[bits, words]``, now 0 where ``mask`` is set, ``value`` there."""
+    for place, bit in enumerate(sliced(value, len(number))):
+        if bit:
+            number[place] |= mask
