@@ -180,7 +180,7 @@ class FabricProgram:
 
     ``starts``: where in the script each PE's task 0 begins, −1 for PEs that run nothing. ``tasks[i]``: the same for task i;
     ``on_data`` and ``on_control`` map (task set, color) to the task that its wavelets start. ``task_set`` says which
-    task set a PE has.
+    task set a PE has (−1: none).
     """
 
     spec: WaferSpec
@@ -203,6 +203,13 @@ class FabricProgram:
     """Of what reductions add: it decides how long adding a wavelet takes."""
     names: list[str] = field(default_factory=list)
     """Of the colors, for messages."""
+
+    @property
+    def task_sets(self) -> np.ndarray:
+        """The task set of each PE, int ``[rows, cols]``; −1: none. If nothing is said, all have set 0 where there is one."""
+        if self.task_set is not None:
+            return self.task_set
+        return np.full((self.rows, self.cols), 0 if self.tasks else -1)
 
     def color_name(self, color: int) -> str:
         return self.names[color] if color < len(self.names) else f"color {color}"

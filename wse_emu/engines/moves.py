@@ -25,14 +25,21 @@ def move_routes(move: Transfer) -> list[Route]:
         inputs, outputs = np.zeros((2, box.height, box.width), dtype=np.uint8)
         for row, (column, held) in enumerate(plan):
             if held == channel:
-                _draw(move.source, move.target, row, column, box, inputs, outputs)
+                _Way(move.source, move.target, row, column, box).draw(inputs, outputs)
         routes.append(Route(f"move {move.source} to {move.target} #{channel}", move.kernel, box, inputs, outputs))
     return routes
 
 
-@lru_cache(maxsize=256)
 def move_plan(source: Region, target: Region) -> Paths:
     """The way of every row, with as few channels as the two orders of columns need."""
+    away = Region(target.x - source.x, target.y - source.y, target.width, target.height)
+    return _plan_away(source.width, source.height, away)
+
+
+@lru_cache(maxsize=256)
+def _plan_away(width: int, height: int, target: Region) -> Paths:
+    """The same, which depends on the target's place beside the source alone."""
+    source = Region(0, 0, width, height)
     return min((_plan(source, target, order) for order in (1, -1)), key=lambda plan: max(c for _, c in plan))
 
 
@@ -48,36 +55,49 @@ def _plan(source: Region, target: Region, order: int) -> Paths:
     plan = []
     for row in range(source.height):
         column = row % source.width if order > 0 else source.width - 1 - row % source.width
-        inputs, outputs = np.zeros((2, box.height, box.width), dtype=np.uint8)
-        _draw(source, target, row, column, box, inputs, outputs)
-        used = (inputs | outputs) != 0
-        channel = next((i for i, held in enumerate(channels) if not (held & used).any()), len(channels))
+        way = _Way(source, target, row, column, box)
+        channel = next((i for i, held in enumerate(channels) if not way.meets(held)), len(channels))
         if channel == len(channels):
-            channels.append(used)
-        else:
-            channels[channel] |= used
+            channels.append(np.zeros((box.height, box.width), dtype=bool))
+        for part in way.parts:
+            channels[channel][part] = True
         plan.append((column, channel))
     return tuple(plan)
 
 
-def _draw(  # noqa: PLR0917
-    source: Region, target: Region, row: int, column: int, box: Region, inputs: np.ndarray, outputs: np.ndarray
-) -> None:
-    """Add the way of ``row`` to the ports of ``box``."""
-    x, start, stop = source.x + column - box.x, source.y + row - box.y, target.y + row - box.y
-    left, right = target.x - box.x, target.right - 1 - box.x
-    inputs[start, x] |= RAMP
-    down = Direction.SOUTH if stop > start else Direction.NORTH
-    for y in range(start, stop, 1 if stop > start else -1):
-        _join(inputs, outputs, (y, x), down)
-    outputs[stop, left : right + 1] |= RAMP
-    for at in range(x, right):
-        _join(inputs, outputs, (stop, at), Direction.EAST)
-    for at in range(x, left, -1):
-        _join(inputs, outputs, (stop, at), Direction.WEST)
+class _Way:
+    """The way of one row inside ``box``: down (or up) column ``x``, then along row ``stop``."""
+
+    def __init__(self, source: Region, target: Region, row: int, column: int, box: Region) -> None:
+        self.x, self.start, self.stop = source.x + column - box.x, source.y + row - box.y, target.y + row - box.y
+        self.left, self.right = target.x - box.x, target.right - 1 - box.x
+        low, high = min(self.start, self.stop), max(self.start, self.stop)
+        self.upright = slice(low, high + 1)
+        self.across = slice(min(self.x, self.left), max(self.x, self.right) + 1)
+        self.parts = ((self.upright, self.x), (self.stop, self.across))
+
+    def meets(self, used: np.ndarray) -> bool:
+        """Whether the way crosses a PE that is ``used``."""
+        return any(used[part].any() for part in self.parts)
+
+    def draw(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        """Add the way to the ports of the box."""
+        x, start, stop = self.x, self.start, self.stop
+        inputs[start, x] |= RAMP
+        outputs[stop, self.left : self.right + 1] |= RAMP
+        if stop > start:
+            _join(inputs, outputs, (slice(start, stop), x), (slice(start + 1, stop + 1), x), Direction.SOUTH)
+        elif stop < start:
+            _join(inputs, outputs, (slice(stop + 1, start + 1), x), (slice(stop, start), x), Direction.NORTH)
+        if self.right > x:
+            _join(inputs, outputs, (stop, slice(x, self.right)), (stop, slice(x + 1, self.right + 1)), Direction.EAST)
+        if self.left < x:
+            _join(inputs, outputs, (stop, slice(self.left + 1, x + 1)), (stop, slice(self.left, x)), Direction.WEST)
 
 
-def _join(inputs: np.ndarray, outputs: np.ndarray, at: tuple[int, int], way: Direction) -> None:
-    dx, dy = way.step
-    outputs[at] |= port(way)
-    inputs[at[0] + dy, at[1] + dx] |= port(way.opposite)
+Part = tuple[slice | int, slice | int]
+
+
+def _join(inputs: np.ndarray, outputs: np.ndarray, leaving: Part, entered: Part, way: Direction) -> None:
+    outputs[leaving] |= port(way)
+    inputs[entered] |= port(way.opposite)

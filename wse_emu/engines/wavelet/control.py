@@ -14,10 +14,16 @@ from wse_emu.engines.code import MICROTHREADS, Code, FabricProgram, Instruction
 from wse_emu.engines.semantics import datapath_interval, due
 from wse_emu.engines.wavelet.planes import Grid
 from wse_emu.engines.wavelet.streams import RECEIVING, is_reducing
+from wse_emu.engines.wavelet.tasks import Tasks
 from wse_emu.errors import WseError
 
+Release = Callable[[Instruction, np.ndarray], None]
+"""Stream instructions are done."""
 Start = Callable[[Instruction, np.ndarray, int], None]
 """Streams begin to act: the instruction, the PEs' bits, its place in the table."""
+
+
+NO_STREAM = ("compute", "wait", "host")
 
 
 class Calendar:
@@ -47,8 +53,10 @@ class Calendar:
 class Control:
     """The PEs' places in their code."""
 
-    def __init__(self, program: FabricProgram, grid: Grid, start: np.ndarray, seed: int, begin: Start) -> None:
-        self.program, self.grid, self.begin, self.seed = program, grid, begin, seed
+    def __init__(
+        self, program: FabricProgram, grid: Grid, start: np.ndarray, seed: int, begin: Start, release: Release
+    ) -> None:
+        self.program, self.grid, self.begin, self.release, self.seed = program, grid, begin, release, seed
         spec, code = program.spec, program.code
         self.spec, self.code = spec, code
         self.last = np.array(code.last, dtype=bool)
@@ -66,9 +74,10 @@ class Control:
         self.under_way = 0
         self.left_block: dict[int, int] = {}
         """By place in the script: when the last PE so far was done with it."""
-        self._arrived: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._arrived: dict[tuple[int, int, int], list[np.ndarray]] = defaultdict(list)
+        self._met = np.zeros(grid.bits, dtype=np.int64)
         self._slow = datapath_interval(spec, program.dtype)
-        self.tasks = None
+        self.tasks: Tasks | None = None
         self._begin_all(start)
 
     def _begin_all(self, start: np.ndarray) -> None:
@@ -83,21 +92,42 @@ class Control:
         for time in np.unique(start[rows, cols]):
             self.calendar.add(int(time), "begin", -1, pes[start[rows, cols] == time])
 
-    def events(self, time: int) -> None:
-        """All that is due up to ``time``."""
+    def dispatch(self, time: int, pes: np.ndarray, places: np.ndarray) -> None:
+        """Tasks begin on ``pes`` at ``time``, at ``places`` of the script."""
+        self.place[pes] = places
+        self.under_way += len(pes)
+        self.calendar.add(time, "begin", -1, pes)
+
+    def begin_idle(self, start: np.ndarray) -> None:
+        """PEs that have tasks but no task 0 wait for them from ``start`` on."""
+        rows, cols = np.nonzero((self.program.starts < 0) & (self.program.task_sets >= 0))
+        for time in np.unique(start[rows, cols]):
+            here = start[rows, cols] == time
+            self.calendar.add(int(time), "idle", -1, rows[here] * self.grid.stride + cols[here])
+
+    def events(self, time: int) -> bool:
+        """All that is due up to ``time``; whether there was anything."""
+        some = False
         for moment, entries in self.calendar.until(time):
+            some = True
             done = []
             for what, index, pes in entries:
                 if what == "act":
                     self.begin(self.code.instructions[index], pes, index)
                 elif what == "background":
                     done += self._background_done(moment, index, pes)
+                elif what == "idle":
+                    assert self.tasks is not None
+                    self.tasks.idle(moment, pes)
                 elif what == "begin":
                     self._issue(moment, self._enter(pes), pes)
                 else:
+                    if self.code.instructions[index].kind not in NO_STREAM:
+                        self.release(self.code.instructions[index], pes)
                     done.append(pes)
             if done:
                 self.done(moment, np.concatenate(done))
+        return some
 
     def done(self, time: int, pes: np.ndarray) -> None:
         """The main threads of ``pes`` have done their instruction at ``time``."""
@@ -159,7 +189,10 @@ class Control:
             return
         told = self.code.instructions[index]
         if told.kind == "compute":
-            self.calendar.add(time + told.wavelets, "main", index, pes)
+            self._occupy(time, told, pes)
+            self.calendar.add(time + told.wavelets, "background" if told.background else "main", index, pes)
+            if told.background:
+                self.done(time, pes)
         elif told.kind == "host":
             self._meet(time, told, pes)
         elif told.kind == "wait":
@@ -167,12 +200,20 @@ class Control:
             self.waiting[pes[busy]] = True
             if not busy.all():
                 self.done(time, pes[~busy])
+        elif told.wavelets == 0 and not told.background:
+            self.done(time, pes)
         else:
             self._issue_stream(time, index, told, pes)
 
     def _issue_stream(self, time: int, index: int, told: Instruction, pes: np.ndarray) -> None:
         interval = self._slow if is_reducing(told) else self.spec.link_interval
+        self._occupy(time, told, pes)
         self.calendar.add(time + self.spec.stream_setup + due(1, interval), "act", index, pes)
+        if told.background:
+            self.done(time, pes)
+
+    def _occupy(self, time: int, told: Instruction, pes: np.ndarray) -> None:
+        """A background instruction takes a microthread."""
         if told.background:
             if (self.background[pes] >= MICROTHREADS).any():
                 pe = self.program.place(self.flat(int(pes[self.background[pes] >= MICROTHREADS][0])))
@@ -181,7 +222,6 @@ class Control:
                     "a `wait` between them works"
                 )
             self.background[pes] += 1
-            self.done(time, pes)
 
     def stream_over(self, time: int, index: int, pes: np.ndarray) -> None:
         """The last wavelet of the stream instruction ``index`` was taken or sent at ``time``."""
@@ -193,6 +233,8 @@ class Control:
 
     def _background_done(self, time: int, index: int, pes: np.ndarray) -> list[np.ndarray]:
         """Returns the PEs whose `wait` is over."""
+        if self.code.instructions[index].kind not in NO_STREAM:
+            self.release(self.code.instructions[index], pes)
         self.clock[pes] = np.maximum(self.clock[pes], time)
         self.background[pes] -= 1
         if self.tasks is not None and self.code.instructions[index].activates >= 0:
@@ -202,13 +244,19 @@ class Control:
         return [over] if over.size else []
 
     def _meet(self, time: int, told: Instruction, pes: np.ndarray) -> None:
-        places = self.place[pes]
-        for place in np.unique(places).tolist():
-            arrived = self._arrived[place]
-            arrived.append(pes[places == place])
+        """The k-th `host` of a PE meets the k-th of the others: of all, or of those with its script."""
+        self._met[pes] += 1
+        scripts = self.program.starts.ravel()[[self.flat(int(pe)) for pe in pes]] if told.meets else np.zeros(len(pes))
+        keys = np.stack([self._met[pes], scripts.astype(np.int64)])
+        for count, script in np.unique(keys, axis=1).T.tolist():
+            arrived = self._arrived[count, script, told.meets]
+            arrived.append(pes[(keys[0] == count) & (keys[1] == script)])
             if sum(map(len, arrived)) == (told.meets or self.runs):
-                self.calendar.add(time + told.wavelets, "main", int(self.at[pes[0]]), np.concatenate(arrived))
-                del self._arrived[place]
+                together = np.concatenate(arrived)
+                for index in np.unique(self.at[together]).tolist():
+                    until = time + self.code.instructions[index].wavelets
+                    self.calendar.add(until, "main", index, together[self.at[together] == index])
+                del self._arrived[count, script, told.meets]
 
     def flat(self, bit: int) -> int:
         """The index of a bit among the PEs of the box."""

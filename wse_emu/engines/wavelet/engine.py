@@ -8,9 +8,13 @@ import numpy as np
 
 from wse_emu.engines.code import Code, FabricProgram, Instruction
 from wse_emu.engines.wavelet.control import Control
+from wse_emu.engines.wavelet.deadlock import explain
 from wse_emu.engines.wavelet.fabric import Fabric
+from wse_emu.engines.wavelet.payload import Payloads
 from wse_emu.engines.wavelet.planes import Grid
 from wse_emu.engines.wavelet.streams import Streams
+from wse_emu.engines.wavelet.tasks import Tasks
+from wse_emu.errors import WseError
 
 LOOK = 16
 """Cycles between two looks at which colors still do something."""
@@ -47,8 +51,9 @@ class Machine:
         self.streams = Streams(program, self.grid, self.fabric)
         if start is None:
             start = np.zeros((program.rows, program.cols), dtype=np.int64)
-        self.control = Control(program, self.grid, start, seed, self._begin)
-        self.always = self.streams.several
+        self.control = Control(program, self.grid, start, seed, self._begin, self.streams.release)
+        self._load(start, seed)
+        self.always = self.streams.several or self.payloads is not None
         self.stepped = 0
         spec = program.spec
         self._quiet_after = 2 * (
@@ -59,33 +64,59 @@ class Machine:
         self._entry: dict[tuple[str, int], np.ndarray] = {}
         self._use(range(len(program.colors)) if self.always else ())
 
+    def _load(self, start: np.ndarray, seed: int) -> None:
+        """Payloads and tasks, where the program has any."""
+        program = self.program
+        self.payloads: Payloads | None = None
+        carries = program.memory is not None or any(color.filters for color in program.colors)
+        if not (carries or self.fabric.switching or program.tasks):
+            return
+        room = max(program.spec.output_queue_words + program.spec.input_queue_words)
+        room += program.spec.ramp_cycles + program.spec.combine_cycles + program.spec.hop_cycles + 2
+        self.payloads = Payloads(program, self.grid, self.fabric, room)
+        if any(color.filters for color in program.colors):
+            self.fabric.filter = self.payloads.refused
+        if program.tasks:
+            self.control.tasks = Tasks(program, self.grid, self.payloads, seed, self.control.dispatch)
+            self.control.begin_idle(start)
+            for color, pes in self.control.tasks.bound.items():
+                self.fabric.bank.home["open"][color] |= pes
+
     def run(self) -> Outcome:
-        """Run to the end."""
-        time = 0
+        """Run to the end; WseError for a deadlock."""
+        time = idle = 0
         while True:
-            self.control.events(time)
+            idle = 0 if self.control.events(time) else idle
             if self._wanted:
                 self._use({*self.fabric.bank.active, *self._wanted}, time)
-            if self.fabric.bank.active:
-                self._cycle(time)
-                self.control.events(time)
-                if time % LOOK == 0:
-                    self._rest(time)
-                time += 1
+            if not self.fabric.bank.active or idle > self._quiet_after:
+                upcoming = self.control.calendar.next
+                if upcoming is None:
+                    break
+                time = upcoming
                 continue
-            upcoming = self.control.calendar.next
-            if upcoming is None:
-                break
-            time = max(time, upcoming)
-        return self._outcome()
+            idle = 0 if self._cycle(time) else idle + 1
+            if self.control.events(time) | self._start_tasks(time):
+                idle = 0
+            if time % LOOK == 0 and not self.always:
+                self._rest(time)
+            time += 1
+        return self._outcome(time)
 
-    def _cycle(self, time: int) -> None:
-        fabric, streams = self.fabric, self.streams
+    def _cycle(self, time: int) -> bool:
+        """One cycle; whether anything moved, as far as it is looked at."""
+        fabric, streams, payloads = self.fabric, self.streams, self.payloads
         fabric.look(time)
         bound = streams.bound
-        taken, sent = streams.act(time)
+        control = None if payloads is None else payloads.control_heads(fabric.into.head)
+        taken, sent = streams.act(time, control)
         moved = fabric.route(time, bound)
+        if payloads is not None:
+            payloads.send(streams.emitted, self._by_entry)
+            payloads.take(taken, control, self._by_entry)
         fabric.step(time, moved, taken, sent)
+        if payloads is not None:
+            payloads.move(fabric.link_moved, fabric.own_moved, fabric.let_in)
         streams.let_in(fabric.let_in)
         acted = fabric.bank.live["acted"]
         for plane in (moved, taken, sent):
@@ -94,6 +125,23 @@ class Machine:
         for side, over in zip(streams.sides, streams.over, strict=True):
             if over.any():
                 self._over(time, side.name, over)
+        return not self.always or bool(moved.any() or taken.any() or sent.any())
+
+    def _start_tasks(self, time: int) -> bool:
+        """Wavelets start tasks on idle PEs; whether any did."""
+        if self.control.tasks is None or not self.control.tasks.bound:
+            return False
+        taken = self.control.tasks.take(time, self.fabric.into.at_head())
+        if not taken.any():
+            return False
+        self.fabric.into.take(taken)
+        self.control.events(time)
+        return True
+
+    def _by_entry(self, side: str, color: int, pes: np.ndarray) -> list[tuple[Instruction, np.ndarray]]:
+        """``pes`` grouped by the stream instruction that they have under way on ``color``."""
+        at = self._entry[side, color][pes]
+        return [(self.program.code.instructions[index], pes[at == index]) for index in np.unique(at).tolist()]
 
     def _over(self, time: int, side: str, over: np.ndarray) -> None:
         bank, control = self.fabric.bank, self.control
@@ -106,17 +154,19 @@ class Machine:
                 self.streams.ended(self.program.code.instructions[index], chosen)
                 control.stream_over(time, index, chosen)
 
-    def _begin(self, told: object, pes: np.ndarray, index: int) -> None:
+    def _begin(self, instruction: Instruction, pes: np.ndarray, index: int) -> None:
         """A stream instruction begins to act."""
-        instruction = self.program.code.instructions[index]
-        self.streams.start(instruction, pes)
+        side, color = ("send", instruction.target) if instruction.kind == "send" else ("take", instruction.source)
+        waiting = None
+        if self.payloads is not None:
+            self.payloads.restart(side, color, pes)
+            waiting = self.payloads.into.count[color, pes] if side == "take" else None
+        self.streams.start(instruction, pes, waiting)
         self._wanted |= self.streams.colors_of(instruction)
-        if self.streams.several:
-            receiving = instruction.kind != "send"
-            key = ("take", instruction.source) if receiving else ("send", instruction.target)
-            if key not in self._entry:
-                self._entry[key] = np.zeros(self.grid.bits, dtype=np.int32)
-            self._entry[key][pes] = index
+        if self.always:
+            if (side, color) not in self._entry:
+                self._entry[side, color] = np.zeros(self.grid.bits, dtype=np.int32)
+            self._entry[side, color][pes] = index
 
     def _use(self, colors: Iterable[int], time: int = 0) -> None:
         wanted = self.streams.joined(set(colors))
@@ -140,16 +190,25 @@ class Machine:
             self._use(joined, time)
             self._last_act = last
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, time: int) -> Outcome:
         fabric, program = self.fabric, self.program
         fabric.use(())
+        if self.control.under_way or any(side.streams for side in self.streams.sides):
+            raise WseError(explain(program, fabric, self.control, time - self._quiet_after))
         inside = np.arange(program.rows)[:, None] * self.grid.stride + np.arange(program.cols)
         clock = self.control.clock[inside]
         queues = (fabric.link, fabric.own, fabric.into)
         left = sum(int(queue.held(color).sum()) for queue in queues for color in range(len(program.colors)))
         links = np.stack([tally.total() for tally in fabric.tallies])
         return Outcome(
-            clock, links, int(clock.max()), self.stepped, fabric.crowded, left, dict(self.control.left_block)
+            clock,
+            links,
+            int(clock.max()),
+            self.stepped,
+            fabric.crowded,
+            left,
+            dict(self.control.left_block),
+            None if self.payloads is None else self.payloads.memories(),
         )
 
 
@@ -161,9 +220,8 @@ def fed(program: FabricProgram) -> dict[int, np.ndarray]:
     if not targets:
         return found
     begins = [(place, program.starts == place) for place in np.unique(program.starts[program.starts >= 0]).tolist()]
-    if program.task_set is not None:
-        for number, tasks in enumerate(program.tasks):
-            begins += [(place, program.task_set == number) for place in tasks]
+    for number, tasks in enumerate(program.tasks):
+        begins += [(place, program.task_sets == number) for place in tasks]
     for place, pes in begins:
         for told_list, where in _lists(program.code, place, pes.shape):
             for instruction in told_list:

@@ -4,7 +4,7 @@ Only colors on which something happens are *live*: their planes lie together in 
 cycle is a fixed, short list of operations on whole arrays. The others rest in the *home* arrays ``[…, colors, words]``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class Queue:
         self._slots = delay + 1
         bank.add(self._at_hand, bits)
         bank.add(self._coming, self._slots)
-        for name in (self._free, self._size):
-            home = bank.add(name, bits)
+        for part in (self._free, self._size):
+            home = bank.add(part, bits)
             for place in range(bits):
                 home[place] = bank.grid.pack((room >> place & 1).astype(bool))
 
@@ -80,6 +80,17 @@ class Queue:
     def coming(self, time: int) -> np.ndarray:
         """What will be at hand at ``time``, to be added to."""
         return np.asarray(self._bank.live[self._coming][time % self._slots])
+
+    def at_head(self) -> Plane:
+        """Where a wavelet is at hand after this cycle's steps, ``[live, words]``."""
+        return nonzero(self._bank.live[self._at_hand])
+
+    def take(self, left: Plane) -> None:
+        """More go out in this cycle, ``[live, words]``."""
+        live = self._bank.live
+        nothing = np.zeros_like(left)
+        step_by_one(live[self._at_hand], nothing, left)
+        step_by_one(live[self._free], left, nothing)
 
     def held(self, color: int) -> np.ndarray:
         """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
@@ -121,7 +132,8 @@ class Fabric:
         bank.add("since")
         self.crowded = 0
         """Cycles in which somewhere a wavelet waited for a link that another color had."""
-        self.moves = 0
+        self.filter: Callable[[Plane, Plane], Plane | None] | None = None
+        """Where filters keep the heads of link and out queues from the ramp."""
 
     def _routes(self, colors: list[Color]) -> None:
         bank, pack = self.bank, self.grid.pack
@@ -129,7 +141,8 @@ class Fabric:
         bank.add("inputs", 5)
         for i, color in enumerate(colors):
             self.set_ports(i, _at(color.inputs, color.initial), _at(color.outputs, color.initial))
-        self.switching = any((color.last > 0).any() for color in colors)
+        told = self.program.code.instructions
+        self.switching = any((color.last > 0).any() for color in colors) or any(i.control >= 0 for i in told)
         every = [np.bitwise_or.reduce(color.outputs, axis=0) for color in colors]
         used = [np.packbits(color.used) for color in colors]
         pairs = [
@@ -151,6 +164,24 @@ class Fabric:
                 held[way] = self.grid.pack((ports & port(way)) != 0)
             held[4] = self.grid.pack((ports & RAMP) != 0)
 
+    def set_port(self, color: int, pe: int, inputs: int, outputs: int) -> None:
+        """The ports of ``color`` on one PE (a bit) from the next cycle on."""
+        word, bit = pe >> 6, np.uint64(1) << np.uint64(pe & 63)
+        place = self.bank.place[color]
+        for held, ports in ((self.inputs, inputs), (self.outputs, outputs)):
+            for way in range(5):
+                if ports >> way & 1:
+                    held[way, place, word] |= bit
+                else:
+                    held[way, place, word] &= ~bit
+        self._sources()
+
+    def _sources(self) -> None:
+        """Which queue the head comes from, and which links may be used."""
+        self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
+        self.from_own = self.inputs[4]
+        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
+
     def use(self, colors: Iterable[int]) -> None:
         """Make ``colors`` live."""
         if "since" in self.bank.live:
@@ -160,9 +191,7 @@ class Fabric:
         live["since"][...] = 0
         self.turns.use(self.bank.place)
         self.outputs, self.inputs = live["outputs"], live["inputs"]
-        self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
-        self.from_own = self.inputs[4]
-        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
+        self._sources()
         shape = self.from_link.shape
         self._shifted, self._blocked = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint64)
         self._zero = np.zeros(shape[-1:], dtype=np.uint64)
@@ -179,6 +208,9 @@ class Fabric:
         if self.mixed:
             self._refuse_two_inputs(head_link & head_own, time)
         head = head_link | head_own
+        self.to_ramp = self.outputs[4]
+        if self.filter is not None and (refused := self.filter(head_link, head_own)) is not None:
+            self.to_ramp = self.to_ramp & ~refused
         can = self._can_move(head, bound)
         if self.turns.choose(can, self._sharing()):
             self.crowded += 1
@@ -216,7 +248,7 @@ class Fabric:
         if not self.limits[4].free:
             pausing.append((4, self.limits[4].blocked))
             full |= self.limits[4].blocked
-        full &= self.outputs[4]
+        full &= self.to_ramp
         np.bitwise_or(blocked, full, out=blocked)
         self._note_crowds(head, pausing)
         can: Plane = head & ~blocked
@@ -242,170 +274,6 @@ class Fabric:
                     return True
         return False
 
-    def step(self, left: Plane, entered: Plane) -> None:
-        """``left`` go out and ``entered`` take a place, all of them in this cycle."""
-        live = self._bank.live
-        step_by_one(live[self._at_hand], self.arriving, left)
-        step_by_one(live[self._free], left, entered)
-        self.arriving[...] = 0
-
-    def coming(self, time: int) -> np.ndarray:
-        """What will be at hand at ``time``, to be added to."""
-        return np.asarray(self._bank.live[self._coming][time % self._slots])
-
-    def held(self, color: int) -> np.ndarray:
-        """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
-        parts = [self._bank.view(name, color) for name in (self._size, self._free)]
-        counts = [sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(part)) for part in parts]
-        return np.asarray(counts[0] - counts[1])
-
-    def at_hand(self, color: int) -> np.ndarray:
-        """Wavelets at the head of which something can be done, int64 ``[rows, cols]``."""
-        planes = self._bank.view(self._at_hand, color)
-        return np.asarray(sum(self._bank.grid.unpack(p).astype(np.int64) << i for i, p in enumerate(planes)))
-
-
-_PARTS = ("at hand", "free", "coming", "size")
-
-
-class Fabric:
-    """Routers and queues. Call :meth:`look`, let the PEs decide, then :meth:`route`, then :meth:`step`."""
-
-    def __init__(self, program: FabricProgram, grid: Grid, fed: dict[int, np.ndarray]) -> None:
-        """``fed``: by color, where a `recv_op_send` feeds the out queue, bool ``[rows, cols]``."""
-        self.program, self.grid, self.spec = program, grid, program.spec
-        self.bank = bank = Bank(grid, len(program.colors))
-        spec, colors = program.spec, program.colors
-        shape = (len(colors), program.rows, program.cols)
-        ways = spec.hop_cycles, spec.ramp_cycles, spec.combine_cycles
-        hop, ramp, combine = ways
-        own, into = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for i, color in enumerate(colors):
-            own[i] = spec.output_queue_words[color.queue // 2] + ramp
-            own[i] += combine * fed.get(i, np.zeros(shape[1:], dtype=bool))
-            into[i] = spec.input_queue_words[color.queue // 2] + ramp
-        self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
-        self.own = Queue("own", bank, own, ramp + combine)
-        self.into = Queue("in", bank, into, ramp)
-        self.limits = [RunLimit(spec.link_interval, grid.words) for _ in range(5)]
-        self.tallies = [Tally(grid) for _ in DIRECTIONS]
-        self._routes(colors)
-        bank.add("since")
-        self.crowded = 0
-        """Cycles in which somewhere a wavelet waited for a link that another color had."""
-        self.moves = 0
-
-    def _routes(self, colors: list[Color]) -> None:
-        bank, pack = self.bank, self.grid.pack
-        bank.add("outputs", 5)
-        bank.add("inputs", 5)
-        for i, color in enumerate(colors):
-            self.set_ports(i, _at(color.inputs, color.initial), _at(color.outputs, color.initial))
-        self.switching = any((color.last > 0).any() for color in colors)
-        every = [np.bitwise_or.reduce(color.outputs, axis=0) for color in colors]
-        used = [np.packbits(color.used) for color in colors]
-        pairs = [
-            (i, j)
-            for i in range(len(colors))
-            for j in range(i + 1, len(colors))
-            if (used[i] & used[j]).any() and (every[i] & every[j]).any()
-        ]
-        self.sharing = {(i, j): pack((every[i] & every[j]) != 0) for i, j in pairs}
-        self.turns = Turns(pairs, self.grid.words)
-        both = [np.any((i & RAMP != 0) & (i & ~np.uint8(RAMP) != 0)) for i in (color.inputs for color in colors)]
-        self.mixed = any(both)
-
-    def set_ports(self, color: int, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        """Ports of ``color`` on all PEs, uint8 ``[rows, cols]``."""
-        for name, ports in (("inputs", inputs), ("outputs", outputs)):
-            held = self.bank.view(name, color)
-            for way in DIRECTIONS:
-                held[way] = self.grid.pack((ports & port(way)) != 0)
-            held[4] = self.grid.pack((ports & RAMP) != 0)
-
-    def use(self, colors: Iterable[int]) -> None:
-        """Make ``colors`` live."""
-        if "since" in self.bank.live:
-            self.turns.settle(self.bank.place, self.bank.live["since"])
-        self.bank.use(colors)
-        live = self.bank.live
-        live["since"][...] = 0
-        self.turns.use(self.bank.place)
-        self.outputs, self.inputs = live["outputs"], live["inputs"]
-        self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
-        self.from_own = self.inputs[4]
-        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
-        shape = self.from_link.shape
-        self._shifted, self._blocked = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint64)
-        self._zero = np.zeros(shape[-1:], dtype=np.uint64)
-
-    def look(self, time: int) -> None:
-        """What is at hand, and where there is room, at ``time``."""
-        for queue in (self.link, self.own, self.into):
-            queue.look(time)
-
-    def route(self, time: int, bound: Plane) -> Plane:
-        """What every router moves in this cycle; ``bound``: where the PE lets the color in. ``[live, words]``"""
-        head_link = self.link.head & self.from_link
-        head_own = self.own.head & self.from_own
-        if self.mixed:
-            self._refuse_two_inputs(head_link & head_own, time)
-        head = head_link | head_own
-        can = self._can_move(head, bound)
-        if self.turns.choose(can, self._sharing()):
-            self.crowded += 1
-        self.own_moved = can & head_own
-        self.link_moved = can & head_link
-        return can
-
-    def _sharing(self) -> dict[tuple[int, int], Plane]:
-        if not self.switching:
-            return self.sharing
-        out = self.outputs
-        place = self.bank.place
-        return {
-            (i, j): np.bitwise_or.reduce(out[:, place[i]] & out[:, place[j]], axis=0)
-            for i, j in self.sharing
-            if i in place and j in place
-        }
-
-    def _can_move(self, head: Plane, bound: Plane) -> Plane:
-        blocked, shifted = self._blocked, self._shifted
-        blocked[...] = 0
-        waits = None
-        for way in self.busy:
-            room = self.link.room
-            if self.switching:
-                room = room & self.inputs[way.opposite]
-            self.grid.towards(way.opposite, room, shifted)
-            np.bitwise_not(shifted, out=shifted)
-            limit = self.limits[way]
-            if not limit.free:
-                waits = self._waits(waits, limit, head, way)
-                np.bitwise_or(shifted, limit.blocked, out=shifted)
-            np.bitwise_and(shifted, self.outputs[way], out=shifted)
-            np.bitwise_or(blocked, shifted, out=blocked)
-        full = ~(self.into.room & bound)
-        if not self.limits[4].free:
-            waits = self._waits(waits, self.limits[4], head, 4)
-            full |= self.limits[4].blocked
-        full &= self.to_ramp(head)
-        np.bitwise_or(blocked, full, out=blocked)
-        can: Plane = head & ~blocked
-        if waits:
-            self.crowded += 1
-        return can
-
-    def _waits(self, before: bool | None, limit: RunLimit, head: Plane, way: int) -> bool:
-        """Whether a head waits since its link has to pause. Alone on a link, a stream never does."""
-        if before or not limit.blocked.any():
-            return bool(before)
-        return bool((head & self.outputs[way] & limit.blocked).any())
-
-    def to_ramp(self, _head: Plane) -> Plane:
-        """Where a head asks for the ramp."""
-        return np.asarray(self.outputs[4])
-
     def step(self, time: int, moved: Plane, taken: Plane, sent: Plane) -> None:
         """Carry the cycle out: the routers' moves, and what the PEs took and put into their out queues."""
         hop, ramp = self.spec.hop_cycles, self.spec.ramp_cycles
@@ -419,7 +287,7 @@ class Fabric:
             self.limits[way].moved(used)
             self.tallies[way].add(used)
             np.bitwise_or(arriving, self.grid.towards(way, out, self._shifted), out=arriving)
-        into = moved & self.outputs[4]
+        into = moved & self.to_ramp
         self.limits[4].moved(np.bitwise_or.reduce(into, axis=0))
         self.link.coming(time + hop)[...] |= arriving
         self.into.coming(time + ramp)[...] |= into
@@ -433,7 +301,7 @@ class Fabric:
 
     def _refuse_two_inputs(self, both: Plane, time: int) -> None:
         if both.any():
-            place, word = np.argwhere(both)[0]
+            place = int(np.argwhere(both)[0][0])
             bit = int(self.grid.members(both[place])[0])
             y, x = divmod(bit, self.grid.stride)
             pe = self.program.place(y * self.program.cols + x)

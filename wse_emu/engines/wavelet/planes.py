@@ -72,6 +72,11 @@ class Grid:
         return out
 
 
+def has(plane: Plane, bits: np.ndarray) -> np.ndarray:
+    """Whether each of ``bits`` is set in ``plane`` ``[words]``."""
+    return np.asarray(plane[bits >> 6] >> (bits & 63).astype(np.uint64) & _ONE, dtype=bool)
+
+
 def nonzero(sliced: np.ndarray) -> Plane:
     """Where the bit-sliced number ``[bits, …]`` is not 0."""
     if len(sliced) == 1:

@@ -9,6 +9,7 @@ from wse_emu.engines.code import FabricProgram, Instruction
 from wse_emu.engines.semantics import datapath_interval
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, take_one
+from wse_emu.errors import WseError
 
 RECEIVING = ("recv", "recv_op", "recv_op_send")
 
@@ -26,7 +27,6 @@ class Side:
     limit: RunLimit
     slow: RunLimit | None
     """Of instructions that add, where adding takes longer than a link."""
-    adding: Plane
     turns: Turns
     streams: int = 0
     """Instructions under way, of all PEs."""
@@ -51,10 +51,11 @@ class Streams:
         ):
             self.bank.add(name)
             self.bank.add(f"{name} left", longest.bit_length())
+            self.bank.add(f"{name} adding")
             pairs = [(i, j) for i in sorted(colors) for j in sorted(colors) if i < j] if self.several else []
             link = program.spec.link_interval
             slow = RunLimit(Fraction(interval), grid.words) if interval != link else None
-            side = Side(name, RunLimit(link, grid.words), slow, grid.zeros(), Turns(pairs, grid.words))
+            side = Side(name, RunLimit(link, grid.words), slow, Turns(pairs, grid.words))
             self.sides.append(side)
         self.taking, self.sending = self.sides
         self.pairs = sorted({(i.source, i.target) for i in told if i.kind == "recv_op_send"})
@@ -63,6 +64,8 @@ class Streams:
         self.bank.add("to let in", counts[0].bit_length())
         self.bank.add("open")
         self.bank.add("acted")
+        self.bank.add("receives")
+        self.bank.add("sends")
 
     @property
     def bound(self) -> Plane:
@@ -79,8 +82,8 @@ class Streams:
 
     # Starting and ending instructions
 
-    def start(self, instruction: Instruction, pes: np.ndarray) -> None:
-        """Instructions begin to act on the bits ``pes``."""
+    def start(self, instruction: Instruction, pes: np.ndarray, waiting: np.ndarray | None = None) -> None:
+        """Instructions begin to act on the bits ``pes``; ``waiting``: wavelets in their in queues already."""
         mask = self.grid.mask(pes)
         receiving = instruction.kind in RECEIVING
         side = self.taking if receiving else self.sending
@@ -88,11 +91,20 @@ class Streams:
         self.bank.view(side.name, color)[...] |= mask
         _set(self.bank.view(f"{side.name} left", color), instruction.wavelets - 1, mask)
         if receiving:
-            _set(self.bank.view("to let in", color), instruction.wavelets, mask)
+            to_let_in = self.bank.view("to let in", color)
+            if waiting is None:
+                _set(to_let_in, instruction.wavelets, mask)
+            else:
+                for count in np.unique(waiting).tolist():
+                    some = self.grid.mask(pes[waiting == count])
+                    _set(to_let_in, max(0, instruction.wavelets - count), some)
+        if self.several:
+            self._bind(instruction, mask)
         side.streams += len(pes)
         side.bits = max(side.bits, instruction.wavelets.bit_length())
-        if side.slow is not None and is_reducing(instruction):
-            side.adding |= mask
+        if side.slow is not None:
+            adding = self.bank.view(f"{side.name} adding", color)
+            adding[...] = adding | mask if is_reducing(instruction) else adding & ~mask
         if instruction.kind == "recv_op_send":
             pair = instruction.source, instruction.target
             self._forward[pair] |= mask
@@ -104,12 +116,31 @@ class Streams:
         side.streams -= len(pes)
         if side.streams == 0:
             side.bits = 1
-        if side.slow is not None and is_reducing(instruction):
-            side.adding &= ~self.grid.mask(pes)
         if instruction.kind == "recv_op_send":
             pair = instruction.source, instruction.target
             self._forward[pair] &= ~self.grid.mask(pes)
             self._forwarding[pair] -= len(pes)
+
+    def _bind(self, instruction: Instruction, mask: Plane) -> None:
+        for name, color in (("receives", instruction.source), ("sends", instruction.target)):
+            if color >= 0:
+                held = self.bank.view(name, color)
+                if (twice := held & mask).any():
+                    bit = int(self.grid.members(twice)[0])
+                    pe = self.program.place(bit // self.grid.stride * self.program.cols + bit % self.grid.stride)
+                    raise WseError(
+                        f"{self.program.color_name(color)}: two instructions of PE {pe} use it at once; a `wait` "
+                        "between them, or another color, works"
+                    )
+                held |= mask
+
+    def release(self, instruction: Instruction, pes: np.ndarray) -> None:
+        """A stream instruction is done; its colors may be used again."""
+        if self.several:
+            mask = ~self.grid.mask(pes)
+            for name, color in (("receives", instruction.source), ("sends", instruction.target)):
+                if color >= 0:
+                    self.bank.view(name, color)[...] &= mask
 
     def colors_of(self, instruction: Instruction) -> set[int]:
         """Colors that must be live for ``instruction`` to act."""
@@ -138,21 +169,37 @@ class Streams:
 
     # One cycle
 
-    def act(self, time: int) -> tuple[Plane, Plane, Plane]:
-        """(taken from in queues, put into out queues, ended instructions' planes are in ``over``), ``[live, words]``."""
+    def act(self, time: int, control: Plane | None = None) -> tuple[Plane, Plane]:
+        """What PEs take from their in queues and put into their out queues, ``[live, words]``.
+
+        ``control``: where the head of an in queue is a control wavelet, which ends the instruction that takes it.
+        The instructions that have ended are in :attr:`over`.
+        """
         live, fabric = self.bank.live, self.fabric
         taken = self._take(live["take"] & fabric.into.head)
-        forwarded = self._pass_on(taken, time)
+        data = taken if control is None else taken & ~control
+        forwarded = self._pass_on(data, time)
+        kept = forwarded if control is None else self._targets(taken)
         can_send = live["send"] & fabric.own.room
-        if forwarded is not None:
-            can_send &= ~forwarded
+        if kept is not None:
+            can_send &= ~kept
         emitted = self._choose(self.sending, can_send)
         fabric.own.coming(time + self.spec.ramp_cycles)[...] |= emitted
         self.emitted = emitted
-        self.over = [self._count(side, acted) for side, acted in zip(self.sides, (taken, emitted), strict=True)]
+        self.over = [self._count(side, acted) for side, acted in zip(self.sides, (data, emitted), strict=True)]
+        if control is not None:
+            self._end_early(taken & control)
         np.bitwise_or(live["acted"], taken, out=live["acted"])
         np.bitwise_or(live["acted"], emitted, out=live["acted"])
         return taken, emitted if forwarded is None else emitted | forwarded
+
+    def _end_early(self, ended: Plane) -> None:
+        """Control wavelets end the receiving instructions that took them."""
+        live = self.bank.live
+        live["take"] &= ~ended
+        live["take left"] &= ~ended
+        live["to let in"] &= ~ended
+        self.over[0] |= ended
 
     def _take(self, can: Plane) -> Plane:
         room = self.fabric.own.room
@@ -165,23 +212,29 @@ class Streams:
         if not side.limit.free:
             can &= ~side.limit.blocked
         if side.slow is not None:
-            can &= ~(side.slow.blocked & side.adding)
+            live = self.bank.live
+            can &= ~(side.slow.blocked & np.bitwise_or.reduce(live[side.name] & live[f"{side.name} adding"], axis=0))
         if self.several:
             side.turns.choose(can, None)
             side.turns.moved(can)
         used = np.bitwise_or.reduce(can, axis=0)
         side.limit.moved(used)
         if side.slow is not None:
-            side.slow.moved(used & side.adding)
+            side.slow.moved(used)
         return can
 
-    def _pass_on(self, taken: Plane, time: int) -> Plane | None:
+    def _targets(self, taken: Plane) -> Plane | None:
+        """Where what was taken goes on to, ``[live, words]``; None: nowhere."""
         forwarded = None
         for plane, pair, source, target in self._live_pairs:
             if self._forwarding[pair]:
                 if forwarded is None:
                     forwarded = np.zeros_like(taken)
                 forwarded[target] |= taken[source] & plane
+        return forwarded
+
+    def _pass_on(self, taken: Plane, time: int) -> Plane | None:
+        forwarded = self._targets(taken)
         if forwarded is not None:
             due = time + self.spec.combine_cycles + self.spec.ramp_cycles
             self.fabric.own.coming(due)[...] |= forwarded
