@@ -284,9 +284,13 @@ class Pe:
         """Instructions that begin to act in ``t`` bind their colors."""
         for thread in self.threads():
             if thread.told.kind in STREAMS and thread.opens == t:
-                others = [one for one in self.threads() if one is not thread and one.told.kind in STREAMS and one.opens <= t]
+                others = [
+                    one for one in self.threads() if one is not thread and one.told.kind in STREAMS and one.opens <= t
+                ]
                 if any(one.colors & thread.colors for one in others):
-                    raise WseError(f"two instructions of PE {self.program.place(self.number)} use one color in cycle {t}")
+                    raise WseError(
+                        f"two instructions of PE {self.program.place(self.number)} use one color in cycle {t}"
+                    )
                 if thread.told.kind in RECEIVING:
                     thread.to_let_in = max(0, thread.left - len(self.into[thread.told.source].items))
 

@@ -118,7 +118,7 @@ class Control:
                     done += self._background_done(moment, index, pes)
                 elif what == "idle":
                     assert self.tasks is not None
-                    self.tasks.idle(moment, pes)
+                    self.tasks.idle(pes)
                 elif what == "begin":
                     self._issue(moment, self._enter(pes), pes)
                 else:
@@ -127,6 +127,8 @@ class Control:
                     done.append(pes)
             if done:
                 self.done(moment, np.concatenate(done))
+            if self.tasks is not None:
+                self.tasks.dispatch(moment)
         return some
 
     def done(self, time: int, pes: np.ndarray) -> None:
@@ -185,7 +187,7 @@ class Control:
         if index < 0:
             self.under_way -= len(pes)
             if self.tasks is not None:
-                self.tasks.idle(time, pes)
+                self.tasks.idle(pes)
             return
         told = self.code.instructions[index]
         if told.kind == "compute":
@@ -238,7 +240,7 @@ class Control:
         self.clock[pes] = np.maximum(self.clock[pes], time)
         self.background[pes] -= 1
         if self.tasks is not None and self.code.instructions[index].activates >= 0:
-            self.tasks.activate(time, self.code.instructions[index].activates, pes)
+            self.tasks.activate(self.code.instructions[index].activates, pes)
         over = pes[self.waiting[pes] & (self.background[pes] == 0)]
         self.waiting[over] = False
         return [over] if over.size else []

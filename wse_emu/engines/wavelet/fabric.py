@@ -219,9 +219,9 @@ class Fabric:
         return can
 
     def _sharing(self) -> dict[tuple[int, int], Plane]:
-        if not self.switching:
+        if not self.switching and self.filter is None:
             return self.sharing
-        out = self.outputs
+        out = np.concatenate([self.outputs[:4], self.to_ramp[None]])
         place = self.bank.place
         return {
             (i, j): np.bitwise_or.reduce(out[:, place[i]] & out[:, place[j]], axis=0)

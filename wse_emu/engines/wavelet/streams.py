@@ -76,9 +76,11 @@ class Streams:
         return bound
 
     def let_in(self, into: Plane) -> None:
-        """Routers gave these wavelets to their PEs."""
+        """Routers gave these wavelets to their PEs; last of all, control wavelets end what took them."""
         live = self.bank.live
         take_one(live["to let in"][: self.taking.bits], into & ~live["open"])
+        if self._early is not None:
+            self._end_early(self._early)
 
     # Starting and ending instructions
 
@@ -187,8 +189,7 @@ class Streams:
         fabric.own.coming(time + self.spec.ramp_cycles)[...] |= emitted
         self.emitted = emitted
         self.over = [self._count(side, acted) for side, acted in zip(self.sides, (data, emitted), strict=True)]
-        if control is not None:
-            self._end_early(taken & control)
+        self._early = None if control is None else taken & control
         np.bitwise_or(live["acted"], taken, out=live["acted"])
         np.bitwise_or(live["acted"], emitted, out=live["acted"])
         return taken, emitted if forwarded is None else emitted | forwarded

@@ -20,8 +20,8 @@ def chosen(seed: int, pe: int, number: int, ready: int) -> int:
 class Tasks:
     """Which PEs are idle, and what waits to run on each."""
 
-    def __init__(self, program: FabricProgram, grid: Grid, payloads: Payloads, seed: int, dispatch: Dispatch) -> None:
-        self.program, self.grid, self.payloads, self.seed, self._dispatch = program, grid, payloads, seed, dispatch
+    def __init__(self, program: FabricProgram, grid: Grid, payloads: Payloads, seed: int, start: Dispatch) -> None:
+        self.program, self.grid, self.payloads, self.seed, self._start = program, grid, payloads, seed, start
         self._set = np.full(grid.bits, -1, dtype=np.int64)
         task_set = program.task_sets
         rows, cols = np.nonzero(task_set >= 0)
@@ -29,36 +29,42 @@ class Tasks:
         self._active: dict[int, set[int]] = {}
         self._dispatched = np.zeros(grid.bits, dtype=np.int64)
         self._idle = grid.zeros()
+        self._look: list[np.ndarray] = []
         self.bound: dict[int, Plane] = {}
         for table in (program.on_data, program.on_control):
             for number, color in table:
                 pes = self.grid.mask(np.flatnonzero(self._set == number))
                 self.bound[color] = self.bound.get(color, grid.zeros()) | pes
 
-    def activate(self, time: int, task: int, pes: np.ndarray) -> None:
+    def activate(self, task: int, pes: np.ndarray) -> None:
         """``task`` is to run on ``pes``."""
         for pe in pes.tolist():
             self._active.setdefault(pe, set()).add(task)
-        idle = pes[has(self._idle, pes)]
-        if idle.size:
-            self.idle(time, idle)
+        self._look.append(pes)
 
-    def idle(self, time: int, pes: np.ndarray) -> None:
-        """``pes`` have nothing to run: dispatch an activated task, or wait."""
-        busy = np.array([bool(self._active.get(pe)) for pe in pes.tolist()], dtype=bool)
+    def idle(self, pes: np.ndarray) -> None:
+        """``pes`` have nothing to run."""
         self._idle |= self.grid.mask(pes)
-        for pe in pes[busy].tolist():
-            ready = sorted(self._active[pe])
-            flat = pe // self.grid.stride * self.program.cols + pe % self.grid.stride
-            task = ready[chosen(self.seed, flat, int(self._dispatched[pe]), len(ready))]
-            self._dispatched[pe] += 1
-            self._active[pe].discard(task)
-            self._begin(time, np.array([pe]), task)
+        self._look.append(pes)
+
+    def dispatch(self, time: int) -> None:
+        """Idle PEs begin tasks that have been activated; called when all that happens at ``time`` has happened."""
+        if not self._look:
+            return
+        pes = np.unique(np.concatenate(self._look))
+        self._look = []
+        for pe in pes[has(self._idle, pes)].tolist():
+            if ready := sorted(self._active.get(pe, ())):
+                flat = pe // self.grid.stride * self.program.cols + pe % self.grid.stride
+                task = ready[chosen(self.seed, flat, int(self._dispatched[pe]), len(ready))]
+                self._dispatched[pe] += 1
+                self._active[pe].discard(task)
+                self._begin(time, np.array([pe]), task)
 
     def _begin(self, time: int, pes: np.ndarray, task: int) -> None:
         self._idle &= ~self.grid.mask(pes)
         places = np.array([self.program.tasks[number][task] for number in self._set[pes]], dtype=np.int64)
-        self._dispatch(time + self.program.spec.task_cycles, pes, places)
+        self._start(time + self.program.spec.task_cycles, pes, places)
 
     def take(self, time: int, heads: Plane) -> Plane:
         """Idle PEs take wavelets that start tasks, of the lowest color that has any; ``[colors, words]``."""
