@@ -34,6 +34,20 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """What a `compute` does with a PE's memory: ``words`` words at ``target`` become ``operation`` of the sources.
+
+    A source is the address of its words, or a number that stands for every element.
+    """
+
+    operation: Literal["add", "sub", "mul", "max", "copy", "fma"]
+    dtype: str
+    words: int
+    target: int
+    sources: tuple[int | float, ...]
+
+
+@dataclass(frozen=True)
 class Instruction:
     """One instruction of a PE: ``source`` and ``target`` are colors (channels, before they have one), −1 for none.
 
@@ -51,6 +65,7 @@ class Instruction:
     operand: Operand | None = None
     control: int = -1
     """For a `send` of one control wavelet: its value and commands, as :func:`control` makes it."""
+    vector: Vector | None = None
     meets: int = 0
     """For `host`: how many PEs meet here; 0: all that run anything."""
 

@@ -67,21 +67,23 @@ class Route:
         return both
 
 
-def check_route(route: Route, mesh: Mesh) -> None:
+def check_route(route: Route, mesh: Mesh, *, several: bool = False, switched: bool = False) -> None:
     """WseError, naming route, kernel and PE, if the route cannot work on ``mesh``.
 
-    Wrong are: two inputs at one PE, a way off the mesh, over a dead PE or a dead link, an output that the next router
-    does not take, an input that nobody feeds.
+    Wrong are: two inputs at one PE (unless ``several``: then two at once are found while it runs), a way off the mesh,
+    over a dead PE or a dead link, an output that the next router does not take, an input that nobody feeds (both may
+    change where the route is one position of a switch, ``switched``).
     """
     where = f"route {route.name} of kernel {route.kernel}"
     shape = (route.region.height, route.region.width)
     if route.inputs.shape != shape or route.outputs.shape != shape:
         raise WseError(f"{where}: port arrays of shape {route.inputs.shape}, its region has {shape}")
-    several = (route.inputs & (route.inputs - np.uint8(1))) != 0
-    _refuse(several & (route.inputs != 0), route, "takes two inputs at once; one input a color and PE works")
+    if not several:
+        two = (route.inputs & (route.inputs - np.uint8(1))) != 0
+        _refuse(two & (route.inputs != 0), route, "takes two inputs at once; one input a color and PE works")
     _refuse(_dead(route, mesh), route, "crosses a dead PE; a way around it works")
     for direction in DIRECTIONS:
-        _check_direction(route, mesh, direction)
+        _check_direction(route, mesh, direction, switched=switched)
 
 
 def _dead(route: Route, mesh: Mesh) -> np.ndarray:
@@ -92,7 +94,7 @@ def _dead(route: Route, mesh: Mesh) -> np.ndarray:
     return np.asarray(dead & route.used)
 
 
-def _check_direction(route: Route, mesh: Mesh, direction: Direction) -> None:
+def _check_direction(route: Route, mesh: Mesh, direction: Direction, *, switched: bool) -> None:
     """Every wavelet that leaves in ``direction`` is taken by the next router, and every one that is awaited is sent."""
     dx, dy = direction.step
     out = np.pad((route.outputs & port(direction)) != 0, 1)
@@ -101,8 +103,9 @@ def _check_direction(route: Route, mesh: Mesh, direction: Direction) -> None:
     arriving = np.roll(out, (dy, dx), axis=(0, 1))
     lost = np.roll(arriving & ~taken, (-dy, -dx), axis=(0, 1))[1:-1, 1:-1]
     _refuse(lost & _beyond(route.region, mesh, direction), route, f"leaves the mesh to the {way}")
-    _refuse(lost, route, f"sends to the {way}, where the next router does not take it")
-    _refuse((taken & ~arriving)[1:-1, 1:-1], route, f"waits for wavelets from the {back} that nobody sends")
+    if not switched:
+        _refuse(lost, route, f"sends to the {way}, where the next router does not take it")
+        _refuse((taken & ~arriving)[1:-1, 1:-1], route, f"waits for wavelets from the {back} that nobody sends")
     _refuse(out[1:-1, 1:-1] & _cut(route.region, mesh, direction), route, f"crosses a dead link to the {way}")
 
 

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from wse_emu.engines.code import MICROTHREADS, Code, FabricProgram, Instruction
+from wse_emu.engines.code import MICROTHREADS, Code, FabricProgram, Instruction, Vector
 from wse_emu.engines.semantics import datapath_interval, due
 from wse_emu.engines.wavelet.planes import Grid
 from wse_emu.engines.wavelet.streams import RECEIVING, is_reducing
@@ -78,6 +78,7 @@ class Control:
         self._met = np.zeros(grid.bits, dtype=np.int64)
         self._slow = datapath_interval(spec, program.dtype)
         self.tasks: Tasks | None = None
+        self.compute: Callable[[Vector, np.ndarray], None] | None = None
         self._begin_all(start)
 
     def _begin_all(self, start: np.ndarray) -> None:
@@ -122,14 +123,20 @@ class Control:
                 elif what == "begin":
                     self._issue(moment, self._enter(pes), pes)
                 else:
-                    if self.code.instructions[index].kind not in NO_STREAM:
-                        self.release(self.code.instructions[index], pes)
+                    self._complete(self.code.instructions[index], pes)
                     done.append(pes)
             if done:
                 self.done(moment, np.concatenate(done))
             if self.tasks is not None:
                 self.tasks.dispatch(moment)
         return some
+
+    def _complete(self, told: Instruction, pes: np.ndarray) -> None:
+        """What an instruction leaves when it is done."""
+        if told.kind not in NO_STREAM:
+            self.release(told, pes)
+        elif told.vector is not None and self.compute is not None:
+            self.compute(told.vector, pes)
 
     def done(self, time: int, pes: np.ndarray) -> None:
         """The main threads of ``pes`` have done their instruction at ``time``."""
@@ -235,8 +242,7 @@ class Control:
 
     def _background_done(self, time: int, index: int, pes: np.ndarray) -> list[np.ndarray]:
         """Returns the PEs whose `wait` is over."""
-        if self.code.instructions[index].kind not in NO_STREAM:
-            self.release(self.code.instructions[index], pes)
+        self._complete(self.code.instructions[index], pes)
         self.clock[pes] = np.maximum(self.clock[pes], time)
         self.background[pes] -= 1
         if self.tasks is not None and self.code.instructions[index].activates >= 0:

@@ -48,7 +48,7 @@ class Machine:
         self.program = program
         self.grid = Grid(program.rows, program.cols)
         self.fabric = Fabric(program, self.grid, fed(program))
-        self.streams = Streams(program, self.grid, self.fabric)
+        self.streams = Streams(program, self.grid, self.fabric, carrying=self._carries())
         if start is None:
             start = np.zeros((program.rows, program.cols), dtype=np.int64)
         self.control = Control(program, self.grid, start, seed, self._begin, self.streams.release)
@@ -64,16 +64,23 @@ class Machine:
         self._entry: dict[tuple[str, int], np.ndarray] = {}
         self._use(range(len(program.colors)) if self.always else ())
 
+    def _carries(self) -> bool:
+        """Whether wavelets carry payloads: for a memory, or since something depends on what they are."""
+        program = self.program
+        filters = any(color.filters for color in program.colors)
+        return program.memory is not None or filters or self.fabric.switching or bool(program.tasks)
+
     def _load(self, start: np.ndarray, seed: int) -> None:
         """Payloads and tasks, where the program has any."""
         program = self.program
         self.payloads: Payloads | None = None
-        carries = program.memory is not None or any(color.filters for color in program.colors)
-        if not (carries or self.fabric.switching or program.tasks):
+        if not self.streams.carrying:
             return
         room = max(program.spec.output_queue_words + program.spec.input_queue_words)
         room += program.spec.ramp_cycles + program.spec.combine_cycles + program.spec.hop_cycles + 2
         self.payloads = Payloads(program, self.grid, self.fabric, room)
+        if program.memory is not None:
+            self.control.compute = self.payloads.compute
         if any(color.filters for color in program.colors):
             self.fabric.filter = self.payloads.refused
         if program.tasks:
@@ -107,20 +114,17 @@ class Machine:
         """One cycle; whether anything moved, as far as it is looked at."""
         fabric, streams, payloads = self.fabric, self.streams, self.payloads
         fabric.look(time)
-        bound = streams.bound
+        streams.look()
         control = None if payloads is None else payloads.control_heads(fabric.into.head)
         taken, sent = streams.act(time, control)
-        moved = fabric.route(time, bound)
-        if payloads is not None:
+        moved = fabric.route(time, streams.bound)
+        if payloads is not None and control is not None:
             payloads.send(streams.emitted, self._by_entry)
             payloads.take(taken, control, self._by_entry)
         fabric.step(time, moved, taken, sent)
         if payloads is not None:
             payloads.move(fabric.link_moved, fabric.own_moved, fabric.let_in)
         streams.let_in(fabric.let_in)
-        acted = fabric.bank.live["acted"]
-        for plane in (moved, taken, sent):
-            np.bitwise_or(acted, plane, out=acted)
         self.stepped += 1
         for side, over in zip(streams.sides, streams.over, strict=True):
             if over.any():
@@ -178,11 +182,9 @@ class Machine:
 
     def _rest(self, time: int) -> None:
         """Colors on which nothing has happened for long do not stay live: only an instruction that starts can wake them."""
-        acted = self.fabric.bank.live["acted"]
-        for place, color in enumerate(self.fabric.bank.active):
-            if acted[place].any():
+        for color, rested in zip(self.fabric.bank.active, self.fabric.rested(), strict=True):
+            if not rested:
                 self._last_act[color] = time
-        acted[...] = 0
         keep = {c for c in self.fabric.bank.active if time - self._last_act[c] < self._quiet_after}
         joined = self.streams.joined(keep)
         if len(joined) < len(self.fabric.bank.active):

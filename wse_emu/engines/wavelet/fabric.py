@@ -16,7 +16,11 @@ from wse_emu.fabric.routes import RAMP, port
 
 
 class Bank:
-    """Named arrays of planes, ``[…, color, words]``: at home for all colors, and copies of those that are live."""
+    """Named arrays of planes, ``[…, color, words]``: at home for all colors, and copies of those that are live.
+
+    Arrays that are added as ``sparse`` matter only where PEs put wavelets into the fabric; live ones hold just
+    :attr:`words` of their planes where those are few.
+    """
 
     def __init__(self, grid: Grid, colors: int) -> None:
         self.grid, self.colors = grid, colors
@@ -24,23 +28,33 @@ class Bank:
         self.live: dict[str, np.ndarray] = {}
         self.active: list[int] = []
         self.place: dict[int, int] = {}
+        self.words: np.ndarray | None = None
+        self._sparse: set[str] = set()
 
-    def add(self, name: str, *lead: int) -> np.ndarray:
+    def add(self, name: str, *lead: int, sparse: bool = False) -> np.ndarray:
         """A new array of zeros, and its home."""
         self.home[name] = self.grid.zeros(*lead, self.colors)
+        if sparse:
+            self._sparse.add(name)
         return self.home[name]
 
-    def use(self, colors: Iterable[int]) -> None:
-        """Make ``colors`` the live ones."""
+    def use(self, colors: Iterable[int], words: np.ndarray | None = None) -> None:
+        """Make ``colors`` the live ones, and ``words`` (None: all) those that sparse arrays hold."""
         for name, live in self.live.items():
             if live.shape[-2]:
-                self.home[name][..., self.active, :] = live
+                self.home[name][self._where(name)] = live
         self.active = sorted(colors)
         self.place = {color: place for place, color in enumerate(self.active)}
-        self.live = {name: np.ascontiguousarray(home[..., self.active, :]) for name, home in self.home.items()}
+        self.words = words
+        self.live = {name: np.ascontiguousarray(home[self._where(name)]) for name, home in self.home.items()}
+
+    def _where(self, name: str) -> tuple[object, ...]:
+        if name in self._sparse and self.words is not None:
+            return (..., np.array(self.active, dtype=np.intp)[:, None], self.words)
+        return (..., self.active, slice(None))
 
     def view(self, name: str, color: int) -> np.ndarray:
-        """The planes of one color, live or at home, to read or to change in place."""
+        """The planes of one color, live or at home, to read or to change in place; not of sparse arrays."""
         if color in self.place:
             return self.live[name][..., self.place[color], :]
         return self.home[name][..., color, :]
@@ -49,33 +63,52 @@ class Bank:
 class Queue:
     """One queue per PE and color: how many wavelets are at hand, how many places are free, what is under way."""
 
-    def __init__(self, name: str, bank: Bank, room: np.ndarray, delay: int) -> None:
+    def __init__(self, name: str, bank: Bank, room: np.ndarray, delay: int, *, sparse: bool = False) -> None:
         """``room``: capacity, int ``[colors, rows, cols]``; ``delay``: most cycles that a wavelet is under way."""
         self._bank = bank
         self._at_hand, self._free, self._coming, self._size = (f"{name} {part}" for part in _PARTS)
         bits = max(1, int(room.max(initial=1)).bit_length())
         self._slots = delay + 1
-        bank.add(self._at_hand, bits)
-        bank.add(self._coming, self._slots)
+        bank.add(self._at_hand, bits, sparse=sparse)
+        bank.add(self._coming, self._slots, sparse=sparse)
         for part in (self._free, self._size):
-            home = bank.add(part, bits)
+            home = bank.add(part, bits, sparse=sparse)
             for place in range(bits):
                 home[place] = bank.grid.pack((room >> place & 1).astype(bool))
+
+    def use(self) -> None:
+        """Other colors are live."""
+        shape = self._bank.live[self._coming].shape[1:]
+        self.head, self.room, self._change, self._carry = np.zeros((4, *shape), dtype=np.uint64)
 
     def look(self, time: int) -> None:
         """Heads and room of cycle ``time``."""
         live = self._bank.live
         self.arriving = live[self._coming][time % self._slots]
-        self.head = nonzero(live[self._at_hand])
+        nonzero(live[self._at_hand], self.head)
         np.bitwise_or(self.head, self.arriving, out=self.head)
-        self.room = nonzero(live[self._free])
+        nonzero(live[self._free], self.room)
 
     def step(self, left: Plane, entered: Plane) -> None:
         """``left`` go out and ``entered`` take a place, all of them in this cycle."""
         live = self._bank.live
-        step_by_one(live[self._at_hand], self.arriving, left)
-        step_by_one(live[self._free], left, entered)
+        step_by_one(live[self._at_hand], self.arriving, left, self._change, self._carry)
+        step_by_one(live[self._free], left, entered, self._change, self._carry)
         self.arriving[...] = 0
+
+    def holds_one(self) -> Plane:
+        """Where exactly one wavelet is in the queue or under way to it, ``[live, words]``."""
+        live, other = self._bank.live, self._carry
+        # the number of free places is one less than the size: their difference in two's complement is 1
+        borrow = self._change
+        borrow[...] = 0
+        found = np.zeros_like(other)
+        for place, (size, free) in enumerate(zip(live[self._size], live[self._free], strict=True)):
+            np.bitwise_xor(size, free, out=other)
+            digit = other ^ borrow
+            borrow = (~size & free) | (~other & borrow)
+            found = digit if place == 0 else found & ~digit
+        return found
 
     def coming(self, time: int) -> np.ndarray:
         """What will be at hand at ``time``, to be added to."""
@@ -89,8 +122,8 @@ class Queue:
         """More go out in this cycle, ``[live, words]``."""
         live = self._bank.live
         nothing = np.zeros_like(left)
-        step_by_one(live[self._at_hand], nothing, left)
-        step_by_one(live[self._free], left, nothing)
+        step_by_one(live[self._at_hand], nothing, left, self._change, self._carry)
+        step_by_one(live[self._free], left, nothing, self._change, self._carry)
 
     def held(self, color: int) -> np.ndarray:
         """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
@@ -124,7 +157,7 @@ class Fabric:
             own[i] += combine * fed.get(i, np.zeros(shape[1:], dtype=bool))
             into[i] = spec.input_queue_words[color.queue // 2] + ramp
         self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
-        self.own = Queue("own", bank, own, ramp + combine)
+        self.own = Queue("own", bank, own, ramp + combine, sparse=True)
         self.into = Queue("in", bank, into, ramp)
         self.limits = [RunLimit(spec.link_interval, grid.words) for _ in range(5)]
         self.tallies = [Tally(grid) for _ in DIRECTIONS]
@@ -186,25 +219,59 @@ class Fabric:
         """Make ``colors`` live."""
         if "since" in self.bank.live:
             self.turns.settle(self.bank.place, self.bank.live["since"])
-        self.bank.use(colors)
+        colors = sorted(colors)
+        self.bank.use(colors, self._own_words(colors))
         live = self.bank.live
         live["since"][...] = 0
         self.turns.use(self.bank.place)
         self.outputs, self.inputs = live["outputs"], live["inputs"]
         self._sources()
+        for queue in (self.link, self.own, self.into):
+            queue.use()
         shape = self.from_link.shape
-        self._shifted, self._blocked = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint64)
+        self._shifted, self._blocked, self._arriving, self._out, self._own_head = np.zeros((5, *shape), dtype=np.uint64)
+        self._own_room = self.own.room if self.bank.words is None else np.zeros(shape, dtype=np.uint64)
         self._zero = np.zeros(shape[-1:], dtype=np.uint64)
+
+    def _own_words(self, colors: list[int]) -> np.ndarray | None:
+        """The words of planes with PEs that send any of ``colors``; None: too many to pick them."""
+        if self.switching or not colors:
+            return None
+        words = np.flatnonzero(np.bitwise_or.reduce(self.bank.home["inputs"][4][colors], axis=0))
+        return words if len(words) < self.grid.words // 2 else None
+
+    def own_part(self, plane: Plane) -> Plane:
+        """``plane`` ``[live, words]`` where the out queues are looked at."""
+        return plane if self.bank.words is None else plane[:, self.bank.words]
+
+    @property
+    def own_room(self) -> Plane:
+        """Where out queues have room, ``[live, words]``."""
+        if self.bank.words is not None:
+            self._own_room[:, self.bank.words] = self.own.room
+        return self._own_room
 
     def look(self, time: int) -> None:
         """What is at hand, and where there is room, at ``time``."""
         for queue in (self.link, self.own, self.into):
             queue.look(time)
 
+    def rested(self) -> list[bool]:
+        """Which live colors have moved nothing since the last call."""
+        since = self.bank.live["since"]
+        moved = since.any(axis=-1)
+        self.turns.settle(self.bank.place, since)
+        since[...] = 0
+        return [not some for some in moved.tolist()]
+
     def route(self, time: int, bound: Plane) -> Plane:
         """What every router moves in this cycle; ``bound``: where the PE lets the color in. ``[live, words]``"""
         head_link = self.link.head & self.from_link
-        head_own = self.own.head & self.from_own
+        if self.bank.words is None:
+            np.bitwise_and(self.own.head, self.from_own, out=self._own_head)
+        else:
+            self._own_head[:, self.bank.words] = self.own.head & self.from_own[:, self.bank.words]
+        head_own = self._own_head
         if self.mixed:
             self._refuse_two_inputs(head_link & head_own, time)
         head = head_link | head_own
@@ -212,7 +279,7 @@ class Fabric:
         if self.filter is not None and (refused := self.filter(head_link, head_own)) is not None:
             self.to_ramp = self.to_ramp & ~refused
         can = self._can_move(head, bound)
-        if self.turns.choose(can, self._sharing()):
+        if self.turns.pairs and self.turns.choose(can, self._sharing()):
             self.crowded += 1
         self.own_moved = can & head_own
         self.link_moved = can & head_link
@@ -277,12 +344,13 @@ class Fabric:
     def step(self, time: int, moved: Plane, taken: Plane, sent: Plane) -> None:
         """Carry the cycle out: the routers' moves, and what the PEs took and put into their out queues."""
         hop, ramp = self.spec.hop_cycles, self.spec.ramp_cycles
-        arriving = np.zeros_like(moved)
+        arriving, out = self._arriving, self._out
+        arriving[...] = 0
         for way in DIRECTIONS:
             if way not in self.busy:
                 self.limits[way].moved(self._zero)
                 continue
-            out = moved & self.outputs[way]
+            np.bitwise_and(moved, self.outputs[way], out=out)
             used = np.bitwise_or.reduce(out, axis=0)
             self.limits[way].moved(used)
             self.tallies[way].add(used)
@@ -292,7 +360,7 @@ class Fabric:
         self.link.coming(time + hop)[...] |= arriving
         self.into.coming(time + ramp)[...] |= into
         self.link.step(self.link_moved, arriving)
-        self.own.step(self.own_moved, sent)
+        self.own.step(self.own_part(self.own_moved), self.own_part(sent))
         self.into.step(taken, into)
         self.let_in = into
         self.turns.moved(moved)
@@ -313,4 +381,4 @@ class Fabric:
 
 def _at(ports: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Ports at each PE's own position, uint8 ``[rows, cols]``."""
-    return np.take_along_axis(ports, position[None].astype(np.intp), axis=0)[0]
+    return np.asarray(np.take_along_axis(ports, position[None].astype(np.intp), axis=0)[0])

@@ -5,11 +5,12 @@ A word here is uint64: a wavelet's 32 bits, and bit 32 for a control wavelet.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from wse_emu.engines.code import FabricProgram, Filter, Instruction
+from wse_emu.engines.code import FabricProgram, Filter, Instruction, Vector
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.planes import Grid, Plane, has
 from wse_emu.errors import WseError
@@ -29,14 +30,23 @@ def _on(dtype: object, function: Callable[..., np.ndarray]) -> Callable[[np.ndar
     return apply
 
 
+KINDS: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "int32": np.dtype(np.int32),
+}
+_VECTOR: dict[str, Callable[..., np.ndarray]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "copy": np.asarray,
+    "fma": lambda a, b, c: a * b + c,
+}
 COMBINE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    f"{name}_{dtype}": _on(np.dtype(kind), function)
-    for dtype, kind in (
-        ("float32", np.float32),
-        ("float16", np.float16),
-        ("bfloat16", ml_dtypes.bfloat16),
-        ("int32", np.int32),
-    )
+    f"{name}_{dtype}": _on(kind, function)
+    for dtype, kind in KINDS.items()
     for name, function in (("add", np.add), ("max", np.maximum))
 }
 """What `recv_op` does with a word of memory and a wavelet: uint32 arrays, the memory's first."""
@@ -224,7 +234,22 @@ class Payloads:
             return np.full(len(pes), told.control, dtype=np.uint64) | CONTROL
         if told.operand is None or self.program.memory is None:
             return np.zeros(len(pes), dtype=np.uint64)
-        return self.memory[pes, told.operand.address + at * told.operand.stride].astype(np.uint64)
+        words = self.memory[pes, told.operand.address + at * told.operand.stride]
+        return np.asarray(words, dtype=np.uint64)
+
+    def compute(self, told: Vector, pes: np.ndarray) -> None:
+        """A vector instruction on the memories of ``pes``."""
+        kind = KINDS[told.dtype]
+
+        def read(address: int) -> np.ndarray:
+            return np.ascontiguousarray(self.memory[pes, address : address + told.words]).view(kind)
+
+        sources = [read(at) if isinstance(at, int) else np.asarray(at, dtype=kind) for at in told.sources]
+        if told.operation == "fma":
+            sources.append(read(told.target))
+        made = np.asarray(_VECTOR[told.operation](*sources), dtype=kind)
+        made = np.ascontiguousarray(np.broadcast_to(made, read(told.target).shape))
+        self.memory[pes, told.target : told.target + told.words] = made.view(np.uint32)
 
     def memories(self) -> np.ndarray:
         """The PEs' memories, uint32 ``[rows, cols, words]``."""

@@ -77,32 +77,31 @@ def has(plane: Plane, bits: np.ndarray) -> np.ndarray:
     return np.asarray(plane[bits >> 6] >> (bits & 63).astype(np.uint64) & _ONE, dtype=bool)
 
 
-def nonzero(sliced: np.ndarray) -> Plane:
+def nonzero(sliced: np.ndarray, out: Plane | None = None) -> Plane:
     """Where the bit-sliced number ``[bits, …]`` is not 0."""
+    if out is None:
+        out = np.empty_like(sliced[0])
     if len(sliced) == 1:
-        return sliced[0].copy()
-    out: Plane = np.bitwise_or(sliced[0], sliced[1])
+        out[...] = sliced[0]
+        return out
+    np.bitwise_or(sliced[0], sliced[1], out=out)
     for plane in sliced[2:]:
         np.bitwise_or(out, plane, out=out)
     return out
 
 
-def step_by_one(sliced: np.ndarray, up: Plane, down: Plane) -> None:
-    """Add 1 where ``up`` and take 1 where ``down`` (both: nothing), in place, on ``[bits, …]``."""
-    change = up ^ down
-    last = len(sliced) - 1
-    for place, plane in enumerate(sliced):
-        if place == last:
-            np.bitwise_xor(plane, change, out=plane)
-            return
-        carry = plane ^ down
+def step_by_one(sliced: np.ndarray, up: Plane, down: Plane, change: Plane, carry: Plane) -> None:
+    """Add 1 where ``up`` and take 1 where ``down`` (both: nothing), in place; ``change`` and ``carry`` are scratch."""
+    np.bitwise_xor(up, down, out=change)
+    for plane in sliced[:-1]:
+        np.bitwise_xor(plane, down, out=carry)
         np.bitwise_xor(plane, change, out=plane)
         np.bitwise_and(change, carry, out=change)
+    np.bitwise_xor(sliced[-1], change, out=sliced[-1])
 
 
-def take_one(sliced: np.ndarray, where: Plane) -> None:
-    """Take 1 off the bit-sliced numbers ``[bits, …]`` ``where``, none of which is 0, in place."""
-    borrow = where.copy()
+def take_one(sliced: np.ndarray, borrow: Plane) -> None:
+    """Take 1 off the bit-sliced numbers where ``borrow``, in place; it is left where the number was 0."""
     for plane in sliced:
         np.bitwise_xor(plane, borrow, out=plane)
         np.bitwise_and(borrow, plane, out=borrow)
@@ -150,6 +149,7 @@ class Turns:
 
     def __init__(self, pairs: list[tuple[int, int]], words: int) -> None:
         self._later = {pair: np.zeros(words, dtype=np.uint64) for pair in pairs}
+        self.pairs = pairs
         self._live: list[tuple[tuple[int, int], int, int]] = []
 
     def use(self, place: dict[int, int]) -> None:
@@ -167,7 +167,7 @@ class Turns:
     def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None) -> bool:
         """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any."""
         lose: list[tuple[int, Plane]] = []
-        some = can.any(axis=-1).tolist() if self._live else []
+        some: list[bool] = np.any(can, axis=-1).tolist() if self._live else []
         for pair, i, j in self._live:
             if not (some[i] and some[j]):
                 continue
@@ -183,7 +183,7 @@ class Turns:
 
     def moved(self, moved: Plane) -> None:
         """Note who moved, ``[color, words]``."""
-        some = moved.any(axis=-1).tolist() if self._live else []
+        some: list[bool] = np.any(moved, axis=-1).tolist() if self._live else []
         for pair, i, j in self._live:
             if some[i]:
                 np.bitwise_or(self._later[pair], moved[i], out=self._later[pair])

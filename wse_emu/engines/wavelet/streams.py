@@ -7,7 +7,7 @@ import numpy as np
 
 from wse_emu.engines.code import FabricProgram, Instruction
 from wse_emu.engines.semantics import datapath_interval
-from wse_emu.engines.wavelet.fabric import Fabric
+from wse_emu.engines.wavelet.fabric import Bank, Fabric
 from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, take_one
 from wse_emu.errors import WseError
 
@@ -30,16 +30,14 @@ class Side:
     turns: Turns
     streams: int = 0
     """Instructions under way, of all PEs."""
-    bits: int = 1
-    """Of the longest one's length."""
 
 
 class Streams:
     """All stream instructions under way on the main threads and microthreads."""
 
-    def __init__(self, program: FabricProgram, grid: Grid, fabric: Fabric) -> None:
+    def __init__(self, program: FabricProgram, grid: Grid, fabric: Fabric, *, carrying: bool) -> None:
         self.program, self.grid, self.fabric, self.spec = program, grid, fabric, program.spec
-        self.bank = fabric.bank
+        self.bank, self.carrying = fabric.bank, carrying
         told = program.code.instructions
         counts = [max((i.wavelets for i in told if i.kind in kinds), default=1) for kinds in (RECEIVING, ("send",))]
         interval = datapath_interval(program.spec, program.dtype)
@@ -50,7 +48,6 @@ class Streams:
             ("send", counts[1], {i.target for i in told if i.kind == "send"}),
         ):
             self.bank.add(name)
-            self.bank.add(f"{name} left", longest.bit_length())
             self.bank.add(f"{name} adding")
             pairs = [(i, j) for i in sorted(colors) for j in sorted(colors) if i < j] if self.several else []
             link = program.spec.link_interval
@@ -61,24 +58,27 @@ class Streams:
         self.pairs = sorted({(i.source, i.target) for i in told if i.kind == "recv_op_send"})
         self._forward = {pair: grid.zeros() for pair in self.pairs}
         self._forwarding = dict.fromkeys(self.pairs, 0)
-        self.bank.add("to let in", counts[0].bit_length())
+        self.to_let_in = Countdown("to let in", self.bank, counts[0])
+        self.to_take = Countdown("to take", self.bank, counts[0]) if carrying else None
+        """Known from what is to be let in and what is in the queue, unless control wavelets leave some there."""
+        self.to_send = Countdown("to send", self.bank, counts[1])
+        self._cycle = 0
         self.bank.add("open")
-        self.bank.add("acted")
         self.bank.add("receives")
         self.bank.add("sends")
 
-    @property
-    def bound(self) -> Plane:
-        """Where PEs let wavelets in, ``[live, words]``."""
-        live = self.bank.live
-        bound = nonzero(live["to let in"][: self.taking.bits])
-        np.bitwise_or(bound, live["open"], out=bound)
-        return bound
+    def look(self) -> None:
+        """Where PEs let wavelets in in this cycle: :attr:`bound`, ``[live, words]``."""
+        self._cycle += 1
+        for countdown in (self.to_let_in, self.to_take, self.to_send):
+            if countdown is not None:
+                countdown.settle(self._cycle)
+        self._awaited = self.to_let_in.nonzero()
+        self.bound = self._awaited | self.bank.live["open"] if self.carrying else self._awaited
 
     def let_in(self, into: Plane) -> None:
         """Routers gave these wavelets to their PEs; last of all, control wavelets end what took them."""
-        live = self.bank.live
-        take_one(live["to let in"][: self.taking.bits], into & ~live["open"])
+        self.to_let_in.take_one(into & ~self.bank.live["open"] if self.carrying else into)
         if self._early is not None:
             self._end_early(self._early)
 
@@ -91,19 +91,18 @@ class Streams:
         side = self.taking if receiving else self.sending
         color = instruction.source if receiving else instruction.target
         self.bank.view(side.name, color)[...] |= mask
-        _set(self.bank.view(f"{side.name} left", color), instruction.wavelets - 1, mask)
-        if receiving:
-            to_let_in = self.bank.view("to let in", color)
-            if waiting is None:
-                _set(to_let_in, instruction.wavelets, mask)
-            else:
-                for count in np.unique(waiting).tolist():
-                    some = self.grid.mask(pes[waiting == count])
-                    _set(to_let_in, max(0, instruction.wavelets - count), some)
+        if not receiving:
+            self.to_send.set(color, instruction.wavelets - 1, mask)
+        elif self.to_take is None or waiting is None:
+            self.to_let_in.set(color, instruction.wavelets, mask)
+        else:
+            self.to_take.set(color, instruction.wavelets - 1, mask)
+            for count in np.unique(waiting).tolist():
+                some = self.grid.mask(pes[waiting == count])
+                self.to_let_in.set(color, max(0, instruction.wavelets - count), some)
         if self.several:
             self._bind(instruction, mask)
         side.streams += len(pes)
-        side.bits = max(side.bits, instruction.wavelets.bit_length())
         if side.slow is not None:
             adding = self.bank.view(f"{side.name} adding", color)
             adding[...] = adding | mask if is_reducing(instruction) else adding & ~mask
@@ -116,8 +115,6 @@ class Streams:
         """What is kept about an instruction beside its own planes goes when it ends."""
         side = self.taking if instruction.kind in RECEIVING else self.sending
         side.streams -= len(pes)
-        if side.streams == 0:
-            side.bits = 1
         if instruction.kind == "recv_op_send":
             pair = instruction.source, instruction.target
             self._forward[pair] &= ~self.grid.mask(pes)
@@ -150,7 +147,8 @@ class Streams:
 
     def joined(self, colors: set[int]) -> set[int]:
         """``colors`` and all that forwarding joins them to: they must be live together."""
-        found, before = set(colors), set()
+        before: set[int] = set()
+        found = set(colors)
         while found != before:
             before = set(found)
             for pair, count in self._forwarding.items():
@@ -182,30 +180,29 @@ class Streams:
         data = taken if control is None else taken & ~control
         forwarded = self._pass_on(data, time)
         kept = forwarded if control is None else self._targets(taken)
-        can_send = live["send"] & fabric.own.room
+        can_send = live["send"] & fabric.own_room
         if kept is not None:
             can_send &= ~kept
         emitted = self._choose(self.sending, can_send)
-        fabric.own.coming(time + self.spec.ramp_cycles)[...] |= emitted
+        fabric.own.coming(time + self.spec.ramp_cycles)[...] |= fabric.own_part(emitted)
         self.emitted = emitted
-        self.over = [self._count(side, acted) for side, acted in zip(self.sides, (data, emitted), strict=True)]
+        self.over = [self._taken_last(data), self._sent_last(emitted)]
         self._early = None if control is None else taken & control
-        np.bitwise_or(live["acted"], taken, out=live["acted"])
-        np.bitwise_or(live["acted"], emitted, out=live["acted"])
         return taken, emitted if forwarded is None else emitted | forwarded
 
     def _end_early(self, ended: Plane) -> None:
         """Control wavelets end the receiving instructions that took them."""
         live = self.bank.live
         live["take"] &= ~ended
-        live["take left"] &= ~ended
-        live["to let in"] &= ~ended
+        self.to_let_in.clear(ended)
+        if self.to_take is not None:
+            self.to_take.clear(ended)
         self.over[0] |= ended
 
     def _take(self, can: Plane) -> Plane:
-        room = self.fabric.own.room
+        room = self.fabric.own_room if self._live_pairs else None
         for plane, pair, source, target in self._live_pairs:
-            if self._forwarding[pair]:
+            if self._forwarding[pair] and room is not None:
                 can[source] &= ~(plane & ~room[target])
         return self._choose(self.taking, can)
 
@@ -238,22 +235,85 @@ class Streams:
         forwarded = self._targets(taken)
         if forwarded is not None:
             due = time + self.spec.combine_cycles + self.spec.ramp_cycles
-            self.fabric.own.coming(due)[...] |= forwarded
+            self.fabric.own.coming(due)[...] |= self.fabric.own_part(forwarded)
         return forwarded
 
-    def _count(self, side: Side, acted: Plane) -> Plane:
-        """Count down the streams that ``acted``; those that had their last wavelet are over, and go."""
-        live = self.bank.live
-        left = live[f"{side.name} left"][: side.bits]
-        over: Plane = acted & ~nonzero(left)
-        take_one(left, acted & ~over)
-        held = live[side.name]
+    def _taken_last(self, taken: Plane) -> Plane:
+        """Where the receiving instruction took its last wavelet, and ends."""
+        if self.to_take is not None:
+            over: Plane = taken & ~self.to_take.nonzero()
+            self.to_take.take_one(taken & ~over)
+        else:
+            over = taken & ~self._awaited
+            if over.any():
+                over &= self.fabric.into.holds_one()
+        held = self.bank.live["take"]
+        np.bitwise_and(held, ~over, out=held)
+        return over
+
+    def _sent_last(self, emitted: Plane) -> Plane:
+        over: Plane = emitted & ~self.to_send.nonzero()
+        self.to_send.take_one(emitted & ~over)
+        held = self.bank.live["send"]
         np.bitwise_and(held, ~over, out=held)
         return over
 
 
-def _set(number: np.ndarray, value: int, mask: Plane) -> None:
-    """Make the bit-sliced ``number`` ``[bits, words]``, now 0 where ``mask`` is set, ``value`` there."""
-    for place, bit in enumerate(sliced(value, len(number))):
-        if bit:
-            number[place] |= mask
+class Countdown:
+    """A number per PE and color that wavelets count down to 0.
+
+    Its three lower bits are worked on every cycle. What they owe to the others waits up to four cycles, in which no number can
+    come to 0: after a borrow the lower bits hold 7.
+    """
+
+    LOW, EVERY = 3, 4
+
+    def __init__(self, name: str, bank: Bank, most: int) -> None:
+        self._bank = bank
+        self._low, self._high, self._more, self._owed = (f"{name} {part}" for part in ("low", "high", "more", "owed"))
+        self.bits = most.bit_length()
+        bank.add(self._low, self.LOW)
+        if self.bits > self.LOW:
+            bank.add(self._high, self.bits - self.LOW)
+            bank.add(self._more)
+            bank.add(self._owed)
+
+    def set(self, color: int, value: int, mask: Plane) -> None:
+        """Make the number ``value`` where ``mask`` is set; it is 0 there."""
+        low = self._bank.view(self._low, color)
+        for place, bit in enumerate(sliced(value, self.LOW)):
+            if bit:
+                low[place] |= mask
+        if value >> self.LOW:
+            self._bank.view(self._more, color)[...] |= mask
+            high = self._bank.view(self._high, color)
+            for place, bit in enumerate(sliced(value >> self.LOW, self.bits - self.LOW)):
+                if bit:
+                    high[place] |= mask
+
+    def nonzero(self) -> Plane:
+        """Where the number is not 0, ``[live, words]``."""
+        live = self._bank.live
+        out = nonzero(live[self._low])
+        return np.bitwise_or(out, live[self._more], out=out) if self.bits > self.LOW else out
+
+    def take_one(self, where: Plane) -> None:
+        """One less ``where``, which is overwritten."""
+        take_one(self._bank.live[self._low], where)
+        if self.bits > self.LOW:
+            owed = self._bank.live[self._owed]
+            np.bitwise_or(owed, where, out=owed)
+
+    def settle(self, cycle: int) -> None:
+        """Pay what the lower bits owe to the upper ones."""
+        if self.bits > self.LOW and cycle % self.EVERY == 0:
+            live = self._bank.live
+            take_one(live[self._high], live[self._owed])
+            live[self._owed][...] = 0
+            nonzero(live[self._high], live[self._more])
+
+    def clear(self, where: Plane) -> None:
+        """0 ``where``."""
+        for name in (self._low, self._high, self._more, self._owed) if self.bits > self.LOW else (self._low,):
+            live = self._bank.live[name]
+            np.bitwise_and(live, ~where, out=live)
