@@ -1,5 +1,6 @@
 """The `wavelet` engine: is that true? Every router and PE of the wafer, cycle by cycle, as ``docs/machine.md`` defines them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
@@ -12,7 +13,7 @@ from wse_emu.engines.wavelet.deadlock import explain
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.payload import Payloads
 from wse_emu.engines.wavelet.planes import Grid
-from wse_emu.engines.wavelet.streams import Streams
+from wse_emu.engines.wavelet.streams import RECEIVING, Streams
 from wse_emu.engines.wavelet.tasks import Tasks
 from wse_emu.errors import WseError
 
@@ -47,8 +48,11 @@ class Machine:
     def __init__(self, program: FabricProgram, start: np.ndarray | None = None, seed: int = 0) -> None:
         self.program = program
         self.grid = Grid(program.rows, program.cols)
-        self.fabric = Fabric(program, self.grid, fed(program))
-        self.streams = Streams(program, self.grid, self.fabric, carrying=self._carries())
+        users = find_users(program)
+        passing = {color: held for (side, color), held in users.items() if side == "pass on"}
+        self.fabric = Fabric(program, self.grid, passing)
+        packed = {key: self.grid.pack(held) for key, held in users.items()}
+        self.streams = Streams(program, self.grid, self.fabric, packed, carrying=self._carries())
         if start is None:
             start = np.zeros((program.rows, program.cols), dtype=np.int64)
         self.control = Control(program, self.grid, start, seed, self._begin, self.streams.release)
@@ -102,16 +106,16 @@ class Machine:
                     break
                 time = upcoming
                 continue
-            idle = 0 if self._cycle(time) else idle + 1
+            self._cycle(time)
+            idle += 1
             if self.control.events(time) | self._start_tasks(time):
                 idle = 0
-            if time % LOOK == 0 and not self.always:
-                self._rest(time)
+            if time % LOOK == 0 and self._rest(time):
+                idle = 0
             time += 1
         return self._outcome(time)
 
-    def _cycle(self, time: int) -> bool:
-        """One cycle; whether anything moved, as far as it is looked at."""
+    def _cycle(self, time: int) -> None:
         fabric, streams, payloads = self.fabric, self.streams, self.payloads
         fabric.look(time)
         streams.look()
@@ -129,7 +133,6 @@ class Machine:
         for side, over in zip(streams.sides, streams.over, strict=True):
             if over.any():
                 self._over(time, side.name, over)
-        return not self.always or bool(moved.any() or taken.any() or sent.any())
 
     def _start_tasks(self, time: int) -> bool:
         """Wavelets start tasks on idle PEs; whether any did."""
@@ -180,17 +183,24 @@ class Machine:
             self.fabric.use(wanted)
             self.streams.use()
 
-    def _rest(self, time: int) -> None:
-        """Colors on which nothing has happened for long do not stay live: only an instruction that starts can wake them."""
-        for color, rested in zip(self.fabric.bank.active, self.fabric.rested(), strict=True):
-            if not rested:
+    def _rest(self, time: int) -> bool:
+        """Whether any color moved since the last look. Those that have rested for long do not stay live.
+
+        Only an instruction that begins can wake them.
+        """
+        rested = self.fabric.rested()
+        for color, rests in zip(self.fabric.bank.active, rested, strict=True):
+            if not rests:
                 self._last_act[color] = time
+        if self.always:
+            return not all(rested)
         keep = {c for c in self.fabric.bank.active if time - self._last_act[c] < self._quiet_after}
         joined = self.streams.joined(keep)
         if len(joined) < len(self.fabric.bank.active):
             last = dict(self._last_act)
             self._use(joined, time)
             self._last_act = last
+        return True
 
     def _outcome(self, time: int) -> Outcome:
         fabric, program = self.fabric, self.program
@@ -214,22 +224,26 @@ class Machine:
         )
 
 
-def fed(program: FabricProgram) -> dict[int, np.ndarray]:
-    """By color: the PEs that may run a `recv_op_send` with this target, bool ``[rows, cols]``."""
-    told = program.code.instructions
-    targets = sorted({i.target for i in told if i.kind == "recv_op_send"})
-    found = {target: np.zeros((program.rows, program.cols), dtype=bool) for target in targets}
-    if not targets:
-        return found
+def find_users(program: FabricProgram) -> dict[tuple[str, int], np.ndarray]:
+    """By side and color: the PEs that may ever take it, send it or pass it on with `recv_op_send`, bool ``[rows, cols]``."""
+    found: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.zeros((program.rows, program.cols), dtype=bool))
     begins = [(place, program.starts == place) for place in np.unique(program.starts[program.starts >= 0]).tolist()]
     for number, tasks in enumerate(program.tasks):
         begins += [(place, program.task_sets == number) for place in tasks]
     for place, pes in begins:
-        for told_list, where in _lists(program.code, place, pes.shape):
-            for instruction in told_list:
-                if instruction.kind == "recv_op_send":
-                    found[instruction.target][where] |= pes[where]
+        for told, where in _lists(program.code, place, pes.shape):
+            for key in {use for instruction in told for use in _uses(instruction)}:
+                found[key][where] |= pes[where]
     return found
+
+
+def _uses(told: Instruction) -> Iterator[tuple[str, int]]:
+    if told.kind in RECEIVING:
+        yield "take", told.source
+    if told.kind == "send":
+        yield "send", told.target
+    if told.kind == "recv_op_send":
+        yield "pass on", told.target
 
 
 Where = tuple[slice, slice] | tuple[int, int]

@@ -184,8 +184,7 @@ class Fabric:
             for j in range(i + 1, len(colors))
             if (used[i] & used[j]).any() and (every[i] & every[j]).any()
         ]
-        self.sharing = {(i, j): pack((every[i] & every[j]) != 0) for i, j in pairs}
-        self.turns = Turns(pairs, self.grid.words)
+        self.turns = Turns({(i, j): pack((every[i] & every[j]) != 0) for i, j in pairs})
         both = [np.any((i & RAMP != 0) & (i & ~np.uint8(RAMP) != 0)) for i in (color.inputs for color in colors)]
         self.mixed = any(both)
 
@@ -218,7 +217,7 @@ class Fabric:
     def use(self, colors: Iterable[int]) -> None:
         """Make ``colors`` live."""
         if "since" in self.bank.live:
-            self.turns.settle(self.bank.place, self.bank.live["since"])
+            self.turns.settle(self.bank.live["since"])
         colors = sorted(colors)
         self.bank.use(colors, self._own_words(colors))
         live = self.bank.live
@@ -260,7 +259,7 @@ class Fabric:
         """Which live colors have moved nothing since the last call."""
         since = self.bank.live["since"]
         moved = since.any(axis=-1)
-        self.turns.settle(self.bank.place, since)
+        self.turns.settle(since)
         since[...] = 0
         return [not some for some in moved.tolist()]
 
@@ -279,20 +278,21 @@ class Fabric:
         if self.filter is not None and (refused := self.filter(head_link, head_own)) is not None:
             self.to_ramp = self.to_ramp & ~refused
         can = self._can_move(head, bound)
-        if self.turns.pairs and self.turns.choose(can, self._sharing()):
+        if self.turns.live and self.turns.choose(can, self._sharing()):
             self.crowded += 1
         self.own_moved = can & head_own
         self.link_moved = can & head_link
         return can
 
-    def _sharing(self) -> dict[tuple[int, int], Plane]:
+    def _sharing(self) -> dict[tuple[int, int], Plane] | None:
+        """Where pairs of colors share an output in this cycle, if that changes."""
         if not self.switching and self.filter is None:
-            return self.sharing
+            return None
         out = np.concatenate([self.outputs[:4], self.to_ramp[None]])
         place = self.bank.place
         return {
             (i, j): np.bitwise_or.reduce(out[:, place[i]] & out[:, place[j]], axis=0)
-            for i, j in self.sharing
+            for i, j in self.turns.sharing
             if i in place and j in place
         }
 
@@ -317,7 +317,8 @@ class Fabric:
             full |= self.limits[4].blocked
         full &= self.to_ramp
         np.bitwise_or(blocked, full, out=blocked)
-        self._note_crowds(head, pausing)
+        if self.turns.live:
+            self._note_crowds(head, pausing)
         can: Plane = head & ~blocked
         return can
 
@@ -328,18 +329,9 @@ class Fabric:
         """
         for way, blocked in pausing:
             waiting = head & blocked & self.outputs[way]
-            if waiting.any() and self._came_second(waiting):
+            if waiting.any() and self.turns.came_second(waiting):
                 self.crowded += 1
                 return
-
-    def _came_second(self, waiting: Plane) -> bool:
-        place, shared = self.bank.place, self._sharing()
-        for pair, where in shared.items():
-            if pair[0] in place and pair[1] in place:
-                first = self.turns.moved_last(pair) & where
-                if (waiting[place[pair[0]]] & where & ~first).any() or (waiting[place[pair[1]]] & first).any():
-                    return True
-        return False
 
     def step(self, time: int, moved: Plane, taken: Plane, sent: Plane) -> None:
         """Carry the cycle out: the routers' moves, and what the PEs took and put into their out queues."""
@@ -348,7 +340,7 @@ class Fabric:
         arriving[...] = 0
         for way in DIRECTIONS:
             if way not in self.busy:
-                self.limits[way].moved(self._zero)
+                self.limits[way].moved(None)
                 continue
             np.bitwise_and(moved, self.outputs[way], out=out)
             used = np.bitwise_or.reduce(out, axis=0)

@@ -122,16 +122,20 @@ class RunLimit:
         self.window = int(interval) - 1 if whole else interval.denominator
         spans = [1 << k for k in range(max(1, self.window).bit_length())]
         self._spans = [s for s in spans if s <= self.window]
-        self._held = [np.zeros((2 * s, words), dtype=np.uint64) for s in self._spans]
-        self._time = 0
+        self._none = np.zeros(words, dtype=np.uint64)
+        self._held = [[self._none] * (2 * s) for s in self._spans]
+        self._time = self._quiet = 0
         self.blocked = np.zeros(words, dtype=np.uint64)
 
-    def moved(self, plane: Plane) -> None:
-        """Note what moved in this cycle; called once a cycle."""
+    def moved(self, plane: Plane | None) -> None:
+        """Note what moved in this cycle (None: nothing); called once a cycle. ``plane`` must not change any more."""
         if self.free:
             return
+        self._quiet = self._quiet + 1 if plane is None else 0
+        if self._quiet > 2 * self.window + 1:
+            return
         self._time += 1
-        now = plane
+        now = self._none if plane is None else plane
         for span, held in zip(self._spans, self._held, strict=True):
             held[self._time % (2 * span)] = now
             if 2 * span <= self.window:
@@ -141,58 +145,89 @@ class RunLimit:
         self._combine(now, back, out=self.blocked)
 
 
+FEW = 4096
+"""Words of a plane below which picking some of them takes longer than working on all."""
+
+
 class Turns:
     """Who goes first among colors that compete at a PE: whose last move is longer ago, at first the lower color.
 
-    One plane a pair (i < j) says where j goes before i. ``sharing(i, j)`` is where the two compete; None: everywhere.
+    For each pair (i < j) with the plane of where the two may compete, one plane says where j goes before i. Where a pair
+    competes in few words only, just those are worked on.
     """
 
-    def __init__(self, pairs: list[tuple[int, int]], words: int) -> None:
-        self._later = {pair: np.zeros(words, dtype=np.uint64) for pair in pairs}
-        self.pairs = pairs
+    def __init__(self, sharing: dict[tuple[int, int], Plane]) -> None:
+        self.sharing = {pair: where for pair, where in sharing.items() if where.any()}
+        self._words: dict[tuple[int, int], np.ndarray | slice] = {}
+        for pair, where in self.sharing.items():
+            words = np.flatnonzero(where)
+            self._words[pair] = words if len(words) < len(where) // 4 and len(where) > FEW else slice(None)
+        self._later = {pair: np.zeros_like(where[self._words[pair]]) for pair, where in self.sharing.items()}
         self._live: list[tuple[tuple[int, int], int, int]] = []
 
     def use(self, place: dict[int, int]) -> None:
         """The colors at hand, and where they lie among the live planes."""
         self._live = [((i, j), place[i], place[j]) for i, j in self._later if i in place and j in place]
+        self._alone = [((i, j), place.get(i), place.get(j)) for i, j in self._later if (i in place) != (j in place)]
 
-    def settle(self, place: dict[int, int], moved: Plane) -> None:
+    @property
+    def live(self) -> bool:
+        """Whether any two colors at hand compete."""
+        return bool(self._live)
+
+    def settle(self, moved: Plane) -> None:
         """Before other colors come to hand: what ``moved`` since the last time, while the rest of a pair was away."""
-        for (i, j), later in self._later.items():
-            if i in place and j not in place:
-                np.bitwise_or(later, moved[place[i]], out=later)
-            elif j in place and i not in place:
-                np.bitwise_and(later, ~moved[place[j]], out=later)
+        for pair, i, j in self._alone:
+            later, words = self._later[pair], self._words[pair]
+            if i is not None:
+                np.bitwise_or(later, moved[i, words], out=later)
+            elif j is not None:
+                np.bitwise_and(later, ~moved[j, words], out=later)
 
-    def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None) -> bool:
-        """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any."""
-        lose: list[tuple[int, Plane]] = []
-        some: list[bool] = np.any(can, axis=-1).tolist() if self._live else []
+    def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None = None) -> bool:
+        """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any.
+
+        ``sharing``: where pairs compete now, if that changes.
+        """
+        lose: list[tuple[int, np.ndarray | slice, Plane]] = []
+        if not self._meet(can):
+            return False
         for pair, i, j in self._live:
-            if not (some[i] and some[j]):
-                continue
-            both = can[i] & can[j]
-            if sharing is not None:
-                np.bitwise_and(both, sharing[pair], out=both)
+            words = self._words[pair]
+            both = can[i, words] & can[j, words]
+            np.bitwise_and(both, (sharing or self.sharing)[pair][words], out=both)
             if both.any():
                 first = both & self._later[pair]
-                lose += [(i, first), (j, both ^ first)]
-        for place, plane in lose:
-            can[place] &= ~plane
+                lose += [(i, words, first), (j, words, both ^ first)]
+        for place, words, plane in lose:
+            can[place, words] &= ~plane
         return bool(lose)
+
+    @staticmethod
+    def _meet(can: Plane) -> bool:
+        """Whether two colors can move at one PE at all."""
+        seen, twice = can[0] | can[1], can[0] & can[1]
+        for plane in can[2:]:
+            np.bitwise_or(twice, seen & plane, out=twice)
+            np.bitwise_or(seen, plane, out=seen)
+        return bool(twice.any())
 
     def moved(self, moved: Plane) -> None:
         """Note who moved, ``[color, words]``."""
-        some: list[bool] = np.any(moved, axis=-1).tolist() if self._live else []
+        stayed = ~moved
         for pair, i, j in self._live:
-            if some[i]:
-                np.bitwise_or(self._later[pair], moved[i], out=self._later[pair])
-            if some[j]:
-                np.bitwise_and(self._later[pair], ~moved[j], out=self._later[pair])
+            later, words = self._later[pair], self._words[pair]
+            np.bitwise_or(later, moved[i, words], out=later)
+            np.bitwise_and(later, stayed[j, words], out=later)
 
-    def moved_last(self, pair: tuple[int, int]) -> Plane:
-        """Where the second of ``pair`` goes before the first: the first moved more recently."""
-        return self._later[pair]
+    def came_second(self, waiting: Plane) -> bool:
+        """Whether any in ``waiting`` ``[color, words]`` has moved less recently than a color that it competes with."""
+        for pair, i, j in self._live:
+            words = self._words[pair]
+            where, later = self.sharing[pair][words], self._later[pair]
+            if (waiting[i, words] & where & ~later).any() or (waiting[j, words] & where & later).any():
+                return True
+        return False
 
 
 class Tally:

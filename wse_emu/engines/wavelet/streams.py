@@ -19,6 +19,10 @@ def is_reducing(instruction: Instruction) -> bool:
     return instruction.kind in {"recv_op", "recv_op_send"} or instruction.reducing
 
 
+Users = dict[tuple[str, int], Plane]
+"""By side ("take", "send", "pass on") and color: the PEs that may ever do it."""
+
+
 @dataclass
 class Side:
     """One direction of the PEs' datapaths: receiving or sending."""
@@ -35,7 +39,8 @@ class Side:
 class Streams:
     """All stream instructions under way on the main threads and microthreads."""
 
-    def __init__(self, program: FabricProgram, grid: Grid, fabric: Fabric, *, carrying: bool) -> None:
+    def __init__(self, program: FabricProgram, grid: Grid, fabric: Fabric, users: Users, *, carrying: bool) -> None:
+        """``users``: which PEs may take or send each color; ``carrying``: wavelets carry payloads."""
         self.program, self.grid, self.fabric, self.spec = program, grid, fabric, program.spec
         self.bank, self.carrying = fabric.bank, carrying
         told = program.code.instructions
@@ -50,9 +55,10 @@ class Streams:
             self.bank.add(name)
             self.bank.add(f"{name} adding")
             pairs = [(i, j) for i in sorted(colors) for j in sorted(colors) if i < j] if self.several else []
+            sharing = {(i, j): users[name, i] & users[name, j] for i, j in pairs}
             link = program.spec.link_interval
             slow = RunLimit(Fraction(interval), grid.words) if interval != link else None
-            side = Side(name, RunLimit(link, grid.words), slow, Turns(pairs, grid.words))
+            side = Side(name, RunLimit(link, grid.words), slow, Turns(sharing))
             self.sides.append(side)
         self.taking, self.sending = self.sides
         self.pairs = sorted({(i.source, i.target) for i in told if i.kind == "recv_op_send"})
@@ -212,8 +218,8 @@ class Streams:
         if side.slow is not None:
             live = self.bank.live
             can &= ~(side.slow.blocked & np.bitwise_or.reduce(live[side.name] & live[f"{side.name} adding"], axis=0))
-        if self.several:
-            side.turns.choose(can, None)
+        if side.turns.live:
+            side.turns.choose(can)
             side.turns.moved(can)
         used = np.bitwise_or.reduce(can, axis=0)
         side.limit.moved(used)
