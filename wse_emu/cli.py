@@ -93,6 +93,9 @@ def decode(  # noqa: PLR0917
     ] = None,
     reduce: Annotated[str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS or auto.")] = "auto",
     backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
+    engine: Annotated[
+        str, typer.Option(help="Of the cycles: timing (at once) or wavelet (cycle-exact, seconds to minutes a token).")
+    ] = "timing",
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
     temperature: Annotated[float, typer.Option(help="0 decodes greedily.")] = 0.0,
     top_k: Annotated[int | None, typer.Option(help="Sample among the K best tokens.")] = None,
@@ -102,6 +105,9 @@ def decode(  # noqa: PLR0917
         Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json and traffic.png.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write the first token's wavelets and waits for Perfetto: FILE.json[.gz].")
+    ] = None,
 ) -> None:
     """Decode text on an emulated wafer: the tokens, the cycles, the traffic, and GPUs beside it."""
     from wse_emu.report.decode_run import DecodeOptions, run_decode
@@ -110,7 +116,7 @@ def decode(  # noqa: PLR0917
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
         model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, backend,
-        seed, temperature, top_k, top_p, json_output, save_logits, out,
+        engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
 

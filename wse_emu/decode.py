@@ -11,6 +11,9 @@ from wse_emu.engines.backend import Backend, load_backend
 from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.numeric import NumericEngine, arrange, matrices
 from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
+from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.engines.wavelet_clock import Progress as Cycles
+from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.decoder import weight_array
@@ -21,6 +24,8 @@ from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
 from wse_emu.program import Call, Program
 
+ENGINES = ("timing", "wavelet")
+"""What gives the cycles of a decode."""
 Progress = Callable[[int, int], None]
 """(tensors loaded, tensors in all)"""
 
@@ -72,8 +77,14 @@ class Result:
         return [decoded.timing.cycles for decoded in self.tokens]
 
     @property
+    def modelled_cycles_per_token(self) -> list[int] | None:
+        """What the timing model says, where ``cycles_per_token`` are exact."""
+        found = [decoded.timing.modelled_cycles for decoded in self.tokens]
+        return [count for count in found if count is not None] or None
+
+    @property
     def tokens_per_second(self) -> float:
-        """Of the emulated wafer, by the timing model."""
+        """Of the emulated wafer."""
         return self.clock_hz * len(self.tokens) / sum(self.cycles_per_token)
 
     @property
@@ -88,14 +99,20 @@ class Session:
     """A model mapped onto a wafer. Make one with :func:`map_model`."""
 
     def __init__(
-        self, model: Model, request: Request, plan: Plan, backend: str | Backend, progress: Progress | None
+        self,
+        model: Model,
+        request: Request,
+        plan: Plan,
+        backend: str | Backend,
+        progress: Progress | None,
+        clock: TimingEngine | WaveletClock,
     ) -> None:
         self.model, self.plan, self.spec = model, plan, request.spec
-        self.positions = request.positions
+        self.positions, self.clock = request.positions, clock
         self.seconds = {"load": 0.0, "decode": 0.0, "timing": 0.0}
         self._numeric = NumericEngine(load_backend(backend))
         prefill = _without_head(plan.program)
-        self._engines = {"decode": TimingEngine(plan.program, self.spec), "prefill": TimingEngine(prefill, self.spec)}
+        self._engines = {"decode": clock, "prefill": TimingEngine(prefill, self.spec)}
         self._on_host = request.on_host
         started = perf_counter()
         self._weights = self._load(progress)
@@ -172,7 +189,7 @@ class Session:
 
     def result(self, prompt_ids: list[int], tokens: list[Decoded]) -> Result:
         """What a finished stream amounts to."""
-        engine = self._engines["decode"]
+        engine = self.clock
         timings = [decoded.timing for decoded in tokens]
         tokenizer = self.model.tokenizer
         return Result(
@@ -250,12 +267,17 @@ def map_model(
     positions: int | None = None,
     shape: tuple[int, int] | None = None,
     on_host: bool = False,
+    engine: str = "timing",
     progress: Progress | None = None,
+    on_cycles: Cycles | None = None,
+    recorder: Recorder | None = None,
 ) -> Session:
     """Map ``model`` onto a wafer and load its weights.
 
     ``positions`` is the number of tokens that the KV cache holds (default: 256, or the model's context if shorter);
     ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample.
+    ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
+    ``recorder`` what happens in the first token.
     Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
     """
     spec = load_wafer(wafer) if isinstance(wafer, str) else wafer
@@ -264,10 +286,17 @@ def map_model(
     if positions > context:
         raise WseError(f"{positions} positions are more than the context of {model.name}, {context}: fewer work")
     load_backend(backend)
+    if engine not in ENGINES:
+        raise WseError(f"unknown engine {engine!r}; what works: {', '.join(ENGINES)}")
     request = Request(model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape)
     started = perf_counter()
     plan = make_plan(mapping, request)
     planned = perf_counter() - started
-    session = Session(model, request, plan, backend, progress)
+    clock = (
+        TimingEngine(plan.program, spec)
+        if engine == "timing"
+        else WaveletClock(plan.program, spec, on_cycles, recorder)
+    )
+    session = Session(model, request, plan, backend, progress, clock)
     session.seconds["plan"] = planned
     return session

@@ -91,13 +91,15 @@ class _Assembler:
                 self._collective(region, body, step)
             elif isinstance(step, Host) and step.blocking:
                 told = Instruction("host", host_cycles(self.spec, step), meets=region.pes)
-                self.code.block([told], step.kernel)
+                self.code.block([told], {step.kernel: 1})
         self._compute(waiting)
 
     def _compute(self, parts: list[tuple[str, int]]) -> None:
         if cycles := sum(cycles for _, cycles in parts):
-            label = "+".join(dict.fromkeys(kernel for kernel, cycles in parts if cycles))
-            self.code.block([Instruction("compute", cycles)], label)
+            by_kernel: dict[str, int] = {}
+            for kernel, count in parts:
+                by_kernel[kernel] = by_kernel.get(kernel, 0) + count
+            self.code.block([Instruction("compute", cycles)], by_kernel)
 
     def _collective(self, region: Region, body: Body, step: Collective) -> None:
         line = lower(step, body.rows, body.cols, self.slots)
@@ -110,7 +112,7 @@ class _Assembler:
         entries = [self.code.enter(one) for one in told] * (extent // line.extent)
         entries += [-1] * (extent - len(entries))
         origin = region.y - self.box.y if step.axis == "y" else region.x - self.box.x
-        self.code.refer(entries, Code.ALONG_Y if step.axis == "y" else Code.ALONG_X, origin, step.kernel)
+        self.code.refer(entries, Code.ALONG_Y if step.axis == "y" else Code.ALONG_X, origin, {step.kernel: 1})
 
     @staticmethod
     def _colored(line: LineProgram, place: int, colors: dict[int, int]) -> list[Instruction]:
@@ -130,10 +132,10 @@ class _Assembler:
             for row, (column, channel) in enumerate(plan):
                 entries[row, column] = self.code.enter([Instruction("send", wavelets, target=colors[channel])])
             inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
-            self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, move.kernel, inside)
+            self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, {move.kernel: 1}, inside)
         if region == move.target:
             told = [[Instruction("recv", wavelets, source=colors[channel])] for _, channel in plan]
-            self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, move.kernel)
+            self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, {move.kernel: 1})
 
     def _colors(self) -> tuple[list[Color], list[str]]:
         count = max(self.color.values(), default=-1) + 1

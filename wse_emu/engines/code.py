@@ -133,18 +133,21 @@ class Code:
         self.origin: list[int] = []
         self.region: list[Region | None] = []
         self.base: list[int] = []
-        self.labels: list[str] = []
+        self.parts: list[dict[str, int]] = []
+        """Of every block: the kernels that it belongs to, and their weights."""
         self.first: list[int] = []
         self._known: dict[tuple[Instruction, ...], int] = {}
         self._tables: dict[tuple[int, ...], int] = {}
 
-    def block(self, instructions: Sequence[Instruction], label: str = "") -> int:
+    def block(self, instructions: Sequence[Instruction], parts: dict[str, int] | None = None) -> int:
         """Append to the script: every PE that comes here runs ``instructions``. Returns the place in the script."""
-        return self.blocks([instructions], Code.EVERYWHERE, 0, label)
+        return self.blocks([instructions], Code.EVERYWHERE, 0, parts)
 
-    def blocks(self, by_place: Sequence[Sequence[Instruction]], axis: int, origin: int, label: str = "") -> int:
+    def blocks(
+        self, by_place: Sequence[Sequence[Instruction]], axis: int, origin: int, parts: dict[str, int] | None = None
+    ) -> int:
         """Append to the script: a PE at place ``origin + i`` along ``axis`` runs ``by_place[i]``."""
-        return self.refer([self.enter(told) for told in by_place], axis, origin, label)
+        return self.refer([self.enter(told) for told in by_place], axis, origin, parts)
 
     def enter(self, told: Sequence[Instruction]) -> int:
         """The place of the instruction list ``told`` in the table; −1 for an empty one."""
@@ -158,7 +161,12 @@ class Code:
         return self._known[key]
 
     def refer(
-        self, entries: Sequence[int], axis: int, origin: int = 0, label: str = "", region: Region | None = None
+        self,
+        entries: Sequence[int],
+        axis: int,
+        origin: int = 0,
+        parts: dict[str, int] | None = None,
+        region: Region | None = None,
     ) -> int:
         """Append a block of known instruction lists (see :meth:`enter`) to the script.
 
@@ -172,7 +180,7 @@ class Code:
         self.origin.append(origin)
         self.region.append(region)
         self.base.append(self._tables[key])
-        self.labels.append(label)
+        self.parts.append(parts or {"": 1})
         return len(self.axis) - 1
 
     def list_at(self, index: int) -> list[Instruction]:

@@ -25,6 +25,8 @@ class TokenTiming:
     """(region, wavelets leaving each PE ``[E W N S, rows, cols]``, how many calls had them)."""
     end: int
     """Which of the engine's remembered clock patterns the token leaves."""
+    modelled_cycles: int | None = None
+    """What the timing model says, where ``cycles`` are exact."""
 
 
 @dataclass

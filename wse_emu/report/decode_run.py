@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wse_emu.baseline import baselines
-from wse_emu.decode import Decoded, Result, Sampling, Session, check_prompt, map_model
+from wse_emu.decode import ENGINES, Decoded, Result, Sampling, Session, check_prompt, map_model
 from wse_emu.decode import Progress as Loaded
+from wse_emu.engines.wavelet.engine import TELL
+from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.kernels.sample import check_sampling
 from wse_emu.models import Model, load_model
@@ -23,7 +26,10 @@ from wse_emu.report.folder import check_parent, prepare_folder, write_array, wri
 from wse_emu.report.heatmap import traffic_picture
 from wse_emu.report.summary import summary
 from wse_emu.report.tables import decode_table
+from wse_emu.report.trace import write_trace
 
+TRACE_RECORDS = 1_500_000
+"""Moves and waits that a trace holds: some 30 MB of JSON, what a browser still opens at ease."""
 DEFAULT_PROMPT = "Once upon a time"
 
 
@@ -42,6 +48,7 @@ class DecodeOptions:
     grid: tuple[int, int] | None
     reduce: str
     backend: str
+    engine: str
     seed: int
     temperature: float
     top_k: int | None
@@ -49,6 +56,7 @@ class DecodeOptions:
     json_output: bool
     save_logits: Path | None
     out: Path | None
+    trace: Path | None
 
 
 def run_decode(options: DecodeOptions) -> None:
@@ -59,7 +67,8 @@ def run_decode(options: DecodeOptions) -> None:
     opening = perf_counter() - started
     text, ids = _prompt(model, options)
     check_prompt(model.config, ids, options.tokens, model.config.context)
-    session = _session(model, options, len(ids) + options.tokens)
+    cycles = CycleBar()
+    session = _session(model, options, len(ids) + options.tokens, cycles)
     session.seconds["load"] += opening
     show = not options.json_output
     decoded = _stream(session, text, ids, options, show=show)
@@ -84,8 +93,13 @@ def _check(options: DecodeOptions) -> None:
         raise WseError(f"--seed {options.seed}: a whole number from 0 works")
     if options.out is not None:
         prepare_folder(options.out)
-    if options.save_logits is not None:
-        check_parent(options.save_logits, "--save-logits")
+    if options.engine not in ENGINES:
+        raise WseError(f"--engine {options.engine}: {' or '.join(ENGINES)} works")
+    if options.trace is not None and options.engine != "wavelet":
+        raise WseError("--trace shows wavelets: it needs --engine wavelet")
+    for name, path in (("--save-logits", options.save_logits), ("--trace", options.trace)):
+        if path is not None:
+            check_parent(path, name)
 
 
 def _prompt(model: Model, options: DecodeOptions) -> tuple[str, list[int]]:
@@ -99,7 +113,7 @@ def _prompt(model: Model, options: DecodeOptions) -> tuple[str, list[int]]:
     return text, model.tokenizer.encode(text)
 
 
-def _session(model: Model, options: DecodeOptions, positions: int) -> Session:
+def _session(model: Model, options: DecodeOptions, positions: int, cycles: "CycleBar") -> Session:
     with _progress("loading") as loaded:
         return map_model(
             model,
@@ -111,7 +125,10 @@ def _session(model: Model, options: DecodeOptions, positions: int) -> Session:
             positions=positions,
             shape=options.grid,
             on_host=options.temperature > 0,
+            engine=options.engine,
             progress=loaded,
+            on_cycles=cycles.show,
+            recorder=None if options.trace is None else Recorder(TRACE_RECORDS),
         )
 
 
@@ -123,6 +140,22 @@ def _progress(what: str) -> Iterator[Loaded]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class CycleBar:
+    """A line on stderr, where that is a terminal, while the wavelet engine is at work on a token."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._started = perf_counter()
+
+    def show(self, cycle: int, expected: int) -> None:
+        """At ``cycle`` of about ``expected``."""
+        if self._console.is_terminal:
+            seconds = perf_counter() - self._started
+            text = f"\r[cycle {cycle:,} of about {expected:,}, {seconds:,.0f} s]\x1b[K"
+            sys.stderr.write(text if cycle + TELL < expected else "\r\x1b[K")
+            sys.stderr.flush()
 
 
 def _stream(session: Session, text: str, ids: list[int], options: DecodeOptions, *, show: bool) -> list[Decoded]:
@@ -162,15 +195,26 @@ def _report(
         "placement": session.plan.placement,
         "reduce": options.reduce,
         "backend": options.backend,
+        "engine": options.engine,
         "precision": "float32",
     }
     rates = baselines(session.model.config, position=len(ids) + len(decoded) // 2)
     return summary(result, session.spec, session.plan, rates, facts), result
 
 
+def _write_trace(path: Path, session: Session) -> None:
+    clock = session.clock
+    assert isinstance(clock, WaveletClock)
+    assert clock.recorded is not None
+    assert clock.recorder is not None
+    print(write_trace(path, *clock.recorded, clock.recorder), file=sys.stderr)  # noqa: T201
+
+
 def _write(report: dict[str, Any], result: Result, session: Session, options: DecodeOptions) -> None:
     if options.save_logits is not None:
         write_array(options.save_logits, np.stack([token.logits for token in result.tokens]).astype(np.float32))
+    if options.trace is not None:
+        _write_trace(options.trace, session)
     if options.out is not None:
         write_json(options.out / "report.json", report)
         count = len(result.tokens)

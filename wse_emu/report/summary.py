@@ -14,8 +14,8 @@ from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
 from wse_emu.program import Memory
 
-LEVEL = "timing model"
-"""How the wafer's figures were obtained; the tokens themselves are computed."""
+LEVELS = {"timing": "timing model", "wavelet": "cycle-exact"}
+"""How the wafer's figures were obtained, by engine; the tokens themselves are computed."""
 
 
 def summary(
@@ -28,6 +28,7 @@ def summary(
         "token_ids": result.token_ids,
         "text": result.text,
         "cycles_per_token": result.cycles_per_token,
+        "modelled_cycles_per_token": result.modelled_cycles_per_token,
         "prefill_cycles": result.prefill_cycles,
         "tokens_per_second": result.tokens_per_second,
         "cycles_by_kernel": result.cycles_by_kernel,
@@ -40,7 +41,8 @@ def summary(
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
         "baseline_fit": {"hbm_efficiency": fit().efficiency, "median_abs_error": fit().median_abs_error},
-        "level": LEVEL,
+        "level": LEVELS[facts["engine"]],
+        "prefill_level": LEVELS["timing"],
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
     }
 
@@ -58,10 +60,7 @@ def sram(memory: Memory) -> dict[str, Any]:
 
 
 def colors(plan: Plan, spec: WaferSpec) -> dict[str, Any]:
-    """Colors that the routes of all collectives take, of those that the runtime leaves; None if they are too few.
-
-    Moves between regions are not counted.
-    """
+    """Colors that all routes take, of those that the runtime leaves; None if they are too few."""
     available = spec.colors - spec.runtime_colors
     try:
         used = len(set(allocate_colors(program_routes(plan.program), spec).values()))

@@ -28,7 +28,7 @@ def _title(report: Summary) -> str:
 
 def _rates(table: Table, report: Summary) -> None:
     rate = f"{report['tokens_per_second']:,.0f}"
-    note = f"timing model, {report['precision']}"
+    note = f"{report['level']}, {report['precision']}"
     table.add_row(f"[bold]{report['wafer']['name']}[/]", f"[bold]{rate}[/] tokens/s", note)
     for gpu in report["baseline"]:
         fits = gpu["tokens_per_second"] > 0
@@ -43,7 +43,11 @@ def _rates(table: Table, report: Summary) -> None:
 def _kernels(table: Table, report: Summary) -> None:
     kernels: dict[str, float] = report["cycles_by_kernel"]
     total = sum(kernels.values())
-    table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", "timing model, mean")
+    table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", f"{report['level']}, mean")
+    if modelled := report["modelled_cycles_per_token"]:
+        expected = sum(modelled) / len(modelled)
+        note = f"{(expected - total) / total:+.2%} beside it"
+        table.add_row("  by the timing model", f"{expected:,.0f}", note)
     for name, cycles in sorted(kernels.items(), key=lambda item: -item[1]):
         if round(cycles):
             table.add_row(f"  {name}", f"{cycles:,.0f}", f"{cycles / total:5.1%} {'█' * round(24 * cycles / total)}")
@@ -59,7 +63,7 @@ def _resources(table: Table, report: Summary) -> None:
     found = (
         f"{colors['used']} of {colors['available']}" if colors["used"] is not None else f"over {colors['available']}"
     )
-    table.add_row("colors", found, "of collectives, allocated" if colors["used"] is not None else "routes would change")
+    table.add_row("colors", found, "allocated" if colors["used"] is not None else "routes would change")
     used, capacity = memory["used_bytes"], memory["capacity_bytes"]
     table.add_row("SRAM", f"{_size(used)} of {_size(capacity)}", f"{used / capacity:.1%} of the wafer")
     table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", "")

@@ -1,7 +1,7 @@
 """The `wavelet` engine: is that true? Every router and PE of the wafer, cycle by cycle, as ``docs/machine.md`` defines them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -13,10 +13,13 @@ from wse_emu.engines.wavelet.deadlock import explain
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.payload import Payloads
 from wse_emu.engines.wavelet.planes import Grid
+from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet.streams import RECEIVING, Streams
 from wse_emu.engines.wavelet.tasks import Tasks
 from wse_emu.errors import WseError
 
+TELL = 256
+"""Cycles between two reports of progress."""
 LOOK = 16
 """Cycles between two looks at which colors still do something."""
 
@@ -45,8 +48,10 @@ class Outcome:
 class Machine:
     """One run of one program."""
 
-    def __init__(self, program: FabricProgram, start: np.ndarray | None = None, seed: int = 0) -> None:
-        self.program = program
+    def __init__(
+        self, program: FabricProgram, start: np.ndarray | None = None, seed: int = 0, recorder: Recorder | None = None
+    ) -> None:
+        self.program, self.recorder = program, recorder
         self.grid = Grid(program.rows, program.cols)
         users = find_users(program)
         passing = {color: held for (side, color), held in users.items() if side == "pass on"}
@@ -93,8 +98,8 @@ class Machine:
             for color, pes in self.control.tasks.bound.items():
                 self.fabric.bank.home["open"][color] |= pes
 
-    def run(self) -> Outcome:
-        """Run to the end; WseError for a deadlock."""
+    def run(self, progress: Callable[[int], None] | None = None) -> Outcome:
+        """Run to the end; WseError for a deadlock. ``progress`` is told the cycle now and then."""
         time = idle = 0
         while True:
             idle = 0 if self.control.events(time) else idle
@@ -112,6 +117,8 @@ class Machine:
                 idle = 0
             if time % LOOK == 0 and self._rest(time):
                 idle = 0
+            if progress is not None and self.stepped % TELL == 0:
+                progress(time)
             time += 1
         return self._outcome(time)
 
@@ -122,6 +129,8 @@ class Machine:
         control = None if payloads is None else payloads.control_heads(fabric.into.head)
         taken, sent = streams.act(time, control)
         moved = fabric.route(time, streams.bound)
+        if self.recorder is not None:
+            self.recorder.note(time, self.grid, fabric.bank.active, fabric.heads, moved)
         if payloads is not None and control is not None:
             payloads.send(streams.emitted, self._by_entry)
             payloads.take(taken, control, self._by_entry)

@@ -273,7 +273,7 @@ class Fabric:
         head_own = self._own_head
         if self.mixed:
             self._refuse_two_inputs(head_link & head_own, time)
-        head = head_link | head_own
+        head = self.heads = head_link | head_own
         self.to_ramp = self.outputs[4]
         if self.filter is not None and (refused := self.filter(head_link, head_own)) is not None:
             self.to_ramp = self.to_ramp & ~refused

@@ -1,0 +1,49 @@
+"""What happened when: moves of wavelets and waits, gathered while a machine runs, up to a limit."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wse_emu.engines.wavelet.planes import Grid, Plane
+
+
+@dataclass
+class Recorder:
+    """Rows of (cycle, PE's bit, color) for moves, and the same for heads that begin and end to wait."""
+
+    limit: int
+    """Rows in all; later ones are left out, and :attr:`cut` says from which cycle on."""
+    cut: int | None = None
+    rows: int = 0
+    moves: list[np.ndarray] = field(default_factory=list)
+    waits: list[np.ndarray] = field(default_factory=list)
+    ends: list[np.ndarray] = field(default_factory=list)
+    grid: Grid | None = None
+    _waiting: dict[int, Plane] = field(default_factory=dict)
+
+    def note(self, time: int, grid: Grid, colors: list[int], heads: Plane, moved: Plane) -> None:
+        """One cycle: planes ``[live, words]`` of the live ``colors``."""
+        if self.cut is not None:
+            return
+        self.grid = grid
+        stays = heads & ~moved
+        for place, color in enumerate(colors):
+            before = self._waiting.get(color)
+            if before is None:
+                before = np.zeros_like(stays[place])
+            self._add(self.moves, time, color, grid.members(moved[place]))
+            self._add(self.waits, time, color, grid.members(stays[place] & ~before))
+            self._add(self.ends, time, color, grid.members(before & ~stays[place]))
+            self._waiting[color] = stays[place].copy()
+        if self.rows > self.limit:
+            self.cut = time
+
+    def _add(self, to: list[np.ndarray], time: int, color: int, pes: np.ndarray) -> None:
+        if pes.size:
+            to.append(np.stack([np.full_like(pes, time), pes, np.full_like(pes, color)], axis=1))
+            self.rows += len(pes)
+
+    @staticmethod
+    def table(parts: list[np.ndarray]) -> np.ndarray:
+        """All rows, int64 ``[rows, 3]``."""
+        return np.concatenate(parts) if parts else np.zeros((0, 3), dtype=np.int64)

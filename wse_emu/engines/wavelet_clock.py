@@ -1,0 +1,108 @@
+"""The timing of whole tokens by the wavelet engine: cycle-exact, every router and PE of the program's regions."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from wse_emu.engines.assembly import assemble
+from wse_emu.engines.code import FabricProgram
+from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
+from wse_emu.engines.wavelet import Machine, Outcome
+from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.fabric.region import Region
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.program import Program
+
+Progress = Callable[[int, int], None]
+"""(cycles done, cycles that the timing model expects)"""
+
+
+class WaveletClock:
+    """Times tokens as :class:`wse_emu.engines.wafer_clock.TimingEngine` does, and compares with it.
+
+    Tokens with equally many cache slots that start from the same clocks are run once. A ``recorder`` gets the first run.
+    """
+
+    def __init__(
+        self, program: Program, spec: WaferSpec, progress: Progress | None = None, recorder: Recorder | None = None
+    ) -> None:
+        self.program, self.spec, self._progress, self.recorder = program, spec, progress, recorder
+        self.model = TimingEngine(program, spec)
+        (self._height,) = {call.region.height for call in program.calls}
+        self._patterns: list[tuple[np.ndarray | None, int]] = [(None, 0)]
+        self._fabric: dict[int, FabricProgram] = {}
+        self._tokens: dict[tuple[int, int], TokenTiming] = {}
+        self.recorded: tuple[FabricProgram, Outcome] | None = None
+
+    def token(self, position: int, start: int = 0) -> TokenTiming:
+        """Time the token at ``position``; ``start`` is the clock pattern that the token before left (its ``end``)."""
+        key = (position // self._height + 1, start)
+        if key not in self._tokens:
+            self._tokens[key] = self._run(*key, position)
+        return self._tokens[key]
+
+    def clocks(self, timing: TokenTiming) -> np.ndarray:
+        """Cycle at which each PE finishes, relative to the first to finish, ``[rows, columns]``; −1: unused."""
+        program = next(iter(self._fabric.values()))
+        out = np.full((self.spec.rows, self.spec.columns), -1, dtype=np.int64)
+        clock, _ = self._patterns[timing.end]
+        x, y = program.corner
+        out[y : y + program.rows, x : x + program.cols] = np.where(program.starts >= 0, clock, -1)
+        return out
+
+    def links(self, timings: list[TokenTiming]) -> np.ndarray:
+        """Wavelets that left every PE in all these tokens, int64 ``[E W N S, rows, columns]``."""
+        total = np.zeros((4, self.spec.rows, self.spec.columns), dtype=np.int64)
+        for timing in timings:
+            for region, links, calls in timing.crossings:
+                total[:, region.y : region.bottom, region.x : region.right] += links * calls
+        return total
+
+    def _run(self, slots: int, start: int, position: int) -> TokenTiming:
+        if slots not in self._fabric:
+            self._fabric[slots] = assemble(self.program, self.spec, slots)
+        program = self._fabric[slots]
+        before, modelled_start = self._patterns[start]
+        modelled = self.model.token(position, modelled_start)
+        begin = 0 if before is None else int(before[program.starts >= 0].max())
+        recorder = self.recorder if self.recorded is None else None
+        machine = Machine(program, before, recorder=recorder)
+        outcome = machine.run(self._shown(begin + modelled.cycles))
+        if recorder is not None:
+            self.recorded = program, outcome
+        return TokenTiming(
+            outcome.cycles - begin,
+            cycles_by_kernel(program, outcome, begin),
+            ((Region(*program.corner, program.cols, program.rows), outcome.links, 1),),
+            self._remember(outcome.clock, program, modelled.end),
+            modelled.cycles,
+        )
+
+    def _shown(self, expected: int) -> Callable[[int], None] | None:
+        progress = self._progress
+        return None if progress is None else lambda time: progress(time, expected)
+
+    def _remember(self, clock: np.ndarray, program: FabricProgram, modelled: int) -> int:
+        """The number of this clock pattern, taken relative to its earliest PE."""
+        relative = clock - clock[program.starts >= 0].min()
+        for index, (known, model) in enumerate(self._patterns):
+            if known is not None and model == modelled and np.array_equal(known, relative):
+                return index
+        self._patterns.append((relative, modelled))
+        return len(self._patterns) - 1
+
+
+def cycles_by_kernel(program: FabricProgram, outcome: Outcome, begin: int) -> dict[str, int]:
+    """Growth of the latest clock from ``begin`` on, block after block as they are done; sums to the token's cycles."""
+    found: dict[str, int] = {}
+    latest = begin
+    for place, time in sorted(outcome.blocks.items(), key=lambda item: (item[1], item[0])):
+        growth = max(0, time - latest)
+        latest += growth
+        parts = program.code.parts[place]
+        total = sum(parts.values())
+        shares = [growth * part // total for part in parts.values()]
+        shares[-1] += growth - sum(shares)
+        for kernel, share in zip(parts, shares, strict=True):
+            found[kernel] = found.get(kernel, 0) + share
+    return found
