@@ -363,7 +363,7 @@ class Pe:
         if self.memory is not None and told.operand is not None:
             address = told.operand.address + thread.moved * told.operand.stride
             if told.kind != "recv":
-                word = combine(told.operand.combine, int(self.memory[address]), word)
+                word = combine(told.operand.combine, word, int(self.memory[address]))
             if told.kind != "recv_op_send":
                 self.memory[address] = word
         if told.kind == "recv_op_send":
@@ -516,11 +516,11 @@ def reduces(told: Instruction) -> bool:
     return told.kind in {"recv_op", "recv_op_send"} or (told.kind == "send" and told.reducing)
 
 
-def combine(name: str, mine: int, arriving: int) -> int:
+def combine(name: str, arriving: int, mine: int) -> int:
     """Two 32-bit patterns into one."""
     if name == "add_int32":
         return (mine + arriving) & 0xFFFFFFFF
-    left, right = (np.uint32(word).view(np.float32) for word in (mine, arriving))
+    left, right = (np.uint32(word).view(np.float32) for word in (arriving, mine))
     with np.errstate(all="ignore"):
         made = left + right if name == "add_float32" else np.maximum(left, right)
     return int(np.float32(made).view(np.uint32))

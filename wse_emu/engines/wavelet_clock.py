@@ -46,6 +46,7 @@ class WaveletClock:
         program = next(iter(self._fabric.values()))
         out = np.full((self.spec.rows, self.spec.columns), -1, dtype=np.int64)
         clock, _ = self._patterns[timing.end]
+        assert clock is not None
         x, y = program.corner
         out[y : y + program.rows, x : x + program.cols] = np.where(program.starts >= 0, clock, -1)
         return out

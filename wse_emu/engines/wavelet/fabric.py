@@ -6,6 +6,8 @@ cycle is a fixed, short list of operations on whole arrays. The others rest in t
 
 from collections.abc import Callable, Iterable
 
+from typing import Any
+
 import numpy as np
 
 from wse_emu.engines.code import Color, FabricProgram
@@ -48,7 +50,7 @@ class Bank:
         self.words = words
         self.live = {name: np.ascontiguousarray(home[self._where(name)]) for name, home in self.home.items()}
 
-    def _where(self, name: str) -> tuple[object, ...]:
+    def _where(self, name: str) -> Any:
         if name in self._sparse and self.words is not None:
             return (..., np.array(self.active, dtype=np.intp)[:, None], self.words)
         return (..., self.active, slice(None))
@@ -108,7 +110,7 @@ class Queue:
             digit = other ^ borrow
             borrow = (~size & free) | (~other & borrow)
             found = digit if place == 0 else found & ~digit
-        return found
+        return np.asarray(found)
 
     def coming(self, time: int) -> np.ndarray:
         """What will be at hand at ``time``, to be added to."""
@@ -258,7 +260,7 @@ class Fabric:
     def rested(self) -> list[bool]:
         """Which live colors have moved nothing since the last call."""
         since = self.bank.live["since"]
-        moved = since.any(axis=-1)
+        moved = np.asarray(since.any(axis=-1))
         self.turns.settle(since)
         since[...] = 0
         return [not some for some in moved.tolist()]

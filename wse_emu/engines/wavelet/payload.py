@@ -24,8 +24,8 @@ MOST_BYTES = 2 << 30
 def _on(dtype: object, function: Callable[..., np.ndarray]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """``function`` on 32-bit words that hold one or two of ``dtype``."""
 
-    def apply(mine: np.ndarray, came: np.ndarray) -> np.ndarray:
-        return np.asarray(function(mine.view(dtype), came.view(dtype)), dtype=dtype).view(np.uint32)  # type: ignore[call-overload, no-any-return]
+    def apply(came: np.ndarray, mine: np.ndarray) -> np.ndarray:
+        return np.asarray(function(came.view(dtype), mine.view(dtype)), dtype=dtype).view(np.uint32)  # type: ignore[call-overload, no-any-return]
 
     return apply
 
@@ -49,7 +49,9 @@ COMBINE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     for dtype, kind in KINDS.items()
     for name, function in (("add", np.add), ("max", np.maximum))
 }
-"""What `recv_op` does with a word of memory and a wavelet: uint32 arrays, the memory's first."""
+"""What `recv_op` does with a wavelet and the word of memory that it meets: uint32 arrays, the wavelet's first."""
+ARGMAX = "argmax_float32"
+"""Pairs of words, a float32 and an int32: the larger value with its index, at a tie the lower index."""
 
 
 ByEntry = Callable[[str, int, np.ndarray], list[tuple[Instruction, np.ndarray]]]
@@ -101,6 +103,8 @@ class Payloads:
             self.memory[inside] = program.memory[rows[inside], cols[inside]]
         self._inside = inside
         self._progress = {side: np.zeros((colors, grid.bits), dtype=np.int32) for side in ("take", "send")}
+        self._order = np.zeros(grid.bits, dtype=np.int8)
+        """Of the pair at hand in an argmax: whose value is larger, 1: the PE's."""
         self._offset = {way: way.step[0] + way.step[1] * grid.stride for way in DIRECTIONS}
         self._position = (
             np.stack([_flat(grid, color.initial) for color in program.colors]) if colors else np.zeros((0, 0))
@@ -213,11 +217,25 @@ class Payloads:
         if told.operand is not None and self.program.memory is not None:
             address = told.operand.address + at * told.operand.stride
             if told.kind != "recv":
-                words = COMBINE[told.operand.combine](self.memory[pes, address], words)
+                words = self._combined(told, pes, address, at, words)
             if told.kind != "recv_op_send":
                 self.memory[pes, address] = words
         if told.kind == "recv_op_send":
             self.own.push(told.target, pes, words.astype(np.uint64))
+
+    def _combined(  # noqa: PLR0917
+        self, told: Instruction, pes: np.ndarray, address: np.ndarray, at: np.ndarray, words: np.ndarray
+    ) -> np.ndarray:
+        assert told.operand is not None
+        mine = self.memory[pes, address]
+        if told.operand.combine != ARGMAX:
+            return COMBINE[told.operand.combine](words, mine)
+        value = at % 2 == 0
+        came, held = words.view(np.float32), mine.view(np.float32)
+        self._order[pes[value]] = np.sign(held[value] - came[value]).astype(np.int8)
+        order = self._order[pes]
+        mine_wins = (order > 0) | ((order == 0) & (mine.view(np.int32) < words.view(np.int32)) & ~value)
+        return np.where(mine_wins, mine, words)
 
     def send(self, emitted: Plane, entry: ByEntry) -> None:
         """PEs send wavelets."""
