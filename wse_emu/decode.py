@@ -104,8 +104,9 @@ class Session:
         request: Request,
         plan: Plan,
         backend: str | Backend,
-        progress: Progress | None,
         clock: TimingEngine | WaveletClock,
+        *,
+        progress: Progress | None = None,
     ) -> None:
         self.model, self.plan, self.spec = model, plan, request.spec
         self.positions, self.clock = request.positions, clock
@@ -297,6 +298,6 @@ def map_model(
         if engine == "timing"
         else WaveletClock(plan.program, spec, on_cycles, recorder)
     )
-    session = Session(model, request, plan, backend, progress, clock)
+    session = Session(model, request, plan, backend, clock, progress=progress)
     session.seconds["plan"] = planned
     return session

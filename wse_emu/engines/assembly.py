@@ -10,6 +10,7 @@ from wse_emu.engines.lowering import Channels, Collective, LineProgram, lower, p
 from wse_emu.engines.moves import move_plan, move_routes
 from wse_emu.engines.semantics import host_cycles, local_cycles
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import allocate_colors, check_route
@@ -18,27 +19,30 @@ from wse_emu.program import Body, Call, Host, Local, Program, Transfer
 
 
 def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
-    """One body alone on a mesh of its own size."""
+    """One body alone in the corner of the wafer."""
     return assemble(Program(body.name, (Call(body, Region(0, 0, body.cols, body.rows), (), ()),)), spec, slots)
 
 
-def assemble(program: Program, spec: WaferSpec, slots: int) -> FabricProgram:
+def assemble(program: Program, spec: WaferSpec, slots: int, defects: Defects | None = None) -> FabricProgram:
     """One token of ``program`` with ``slots`` KV-cache slots in use, for the wavelet engine.
 
-    Raises WseError for a route that cannot work, or more colors than the fabric has.
+    Raises WseError for a region off the wafer or over a dead PE, a route that cannot work (kernel and PE are named),
+    or more colors than the fabric has.
     """
-    return _Assembler(program, spec, slots).build()
+    return _Assembler(program, spec, slots, defects).build()
 
 
 class _Assembler:
-    def __init__(self, program: Program, spec: WaferSpec, slots: int) -> None:
+    def __init__(self, program: Program, spec: WaferSpec, slots: int, defects: Defects | None) -> None:
         self.program, self.spec, self.slots = program, spec, slots
         self.box = _box(program)
         self.channels: Channels = program_channels(program)
         self.moves = {move: move_routes(move) for move in program.steps if isinstance(move, Transfer)}
         routes = [route for held in (*self.channels.values(), *self.moves.values()) for route in held]
         routes = list({route.name: route for route in routes}.values())
-        mesh = Mesh(max(spec.columns, self.box.right), max(spec.rows, self.box.bottom))
+        mesh = Mesh(spec.columns, spec.rows, defects=defects)
+        for call in program.calls:
+            mesh.check_region(call.region, f"body {call.body.name} of {program.name}")
         for route in routes:
             check_route(route, mesh)
         self.color = allocate_colors(routes, spec)

@@ -1,7 +1,7 @@
 """Reductions whose numbers travel in the wavelets: the numeric engine's oracle.
 
-The `numeric` engine adds in the order that a schedule says; here the same schedule becomes routes and instructions, and the
-fabric itself does the adding, wavelet by wavelet.
+The `numeric` engine adds in the order that a schedule says; here the same schedule becomes routes and instructions,
+and the fabric itself does the adding, wavelet by wavelet.
 """
 
 from dataclasses import replace

@@ -1,7 +1,8 @@
 """What the machine runs: routes per color and the PEs' instructions. ``docs/machine.md`` says what they mean.
 
-Whole wafers run one program in which most PEs do the same as many others, so code is kept in tables: a *script* is a list
-of blocks, a block gives an instruction list by the PE's place along one axis, and a PE only knows where in its script it is.
+Whole wafers run one program in which most PEs do the same as many others, so code is kept in tables: a *script* is a
+list of blocks, a block gives an instruction list by the PE's place along one axis, and a PE only knows where in its
+script it is.
 """
 
 from collections.abc import Sequence
@@ -201,9 +202,9 @@ class Code:
 class FabricProgram:
     """All that one run needs. Arrays are ``[rows, cols]`` of the box of PEs that begins at ``corner`` (x, y).
 
-    ``starts``: where in the script each PE's task 0 begins, −1 for PEs that run nothing. ``tasks[i]``: the same for task i;
-    ``on_data`` and ``on_control`` map (task set, color) to the task that its wavelets start. ``task_set`` says which
-    task set a PE has (−1: none).
+    ``starts``: where in the script each PE's task 0 begins, −1 for PEs that run nothing. ``tasks[i]``: the same for
+    task i; ``on_data`` and ``on_control`` map (task set, color) to the task that its wavelets start. ``task_set``
+    says which task set a PE has (−1: none).
     """
 
     spec: WaferSpec
@@ -229,7 +230,10 @@ class FabricProgram:
 
     @property
     def task_sets(self) -> np.ndarray:
-        """The task set of each PE, int ``[rows, cols]``; −1: none. If nothing is said, all have set 0 where there is one."""
+        """The task set of each PE, int ``[rows, cols]``; −1: none.
+
+        If nothing is said, all have set 0 where there is one.
+        """
         if self.task_set is not None:
             return self.task_set
         return np.full((self.rows, self.cols), 0 if self.tasks else -1)

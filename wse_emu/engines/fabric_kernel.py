@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from wse_emu.engines.code import Code, Color, FabricProgram, Filter, Instruction, Operand, Pop, Vector, control
 from wse_emu.engines.wavelet.engine import Machine, Outcome
-from wse_emu.engines.wavelet.payload import KINDS
+from wse_emu.engines.wavelet.payload import COMBINE, KINDS
 from wse_emu.errors import WseError
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
@@ -36,6 +36,8 @@ from wse_emu.hardware.wafer import WaferSpec, load_wafer
 Index = int | slice
 WORD = 4
 """Bytes."""
+SOURCES = {"add": 2, "sub": 2, "mul": 2, "max": 2, "copy": 1, "fma": 2}
+"""How many sources each vector instruction has."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,12 @@ class Array:
         """32-bit words, and wavelets when it is sent."""
         return -(-self.elements * KINDS[self.dtype].itemsize // WORD)
 
-    def __getitem__(self, part: slice) -> "Array":
+    def __getitem__(self, part: Index) -> "Array":
+        """Some of the elements; one of them is an array of one."""
         if KINDS[self.dtype].itemsize != WORD:
             raise WseError(f"array {self.name}: {self.dtype} is packed two to a word and has no slices; float32 has")
+        if isinstance(part, int):
+            part = _slice(part, self.elements, f"array {self.name}: element", f"its {self.elements}")
         start, stop, step = part.indices(self.elements)
         if step < 1:
             raise WseError(f"array {self.name}[{part.start}:{part.stop}:{part.step}]: a step above 0 works")
@@ -71,15 +76,15 @@ class ColorHandle:
     index: int
 
 
-@dataclass
+@dataclass(eq=False)
 class Listing:
     """The instructions of one task, as they are written. Used as a context: ``with tile.code() as pe``."""
 
-    kernel: "FabricKernel"
+    tile: "Tile"
     told: list[Instruction] = field(default_factory=list)
     index: int = -1
 
-    def __enter__(self) -> "Listing":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -98,19 +103,28 @@ class Listing:
 
         Costs ``vector_setup`` cycles and then elements at the rate of the wafer's multiply-add, add or copy.
         """
+        wanted = SOURCES.get(operation)
+        if wanted != len(sources):
+            what = f"{len(sources)} sources; {wanted} work" if wanted else f"unknown; {', '.join(SOURCES)} work"
+            raise WseError(f"vector {operation}: {what}")
         unit = {"fma": "fma", "mul": "fma", "copy": "copy"}.get(operation, "add")
-        spec = self.kernel.spec
+        spec = self.tile.kernel.spec
         kind = "float32" if out.dtype == "int32" else out.dtype
         cycles = spec.vector_setup + ceil(out.elements / spec.rates[f"{unit}_{kind}"])
         for array in (out, *(source for source in sources if isinstance(source, Array))):
-            if array.stride != 1 or array.words != out.words or array.dtype != out.dtype:
-                raise WseError(f"vector {operation}: {array.name} and {out.name} must be alike, without a stride")
+            if array.stride != 1:
+                raise WseError(
+                    f"vector {operation}: {array.name} has a stride of {array.stride}; slices of step 1 work"
+                )
+            if (array.elements, array.dtype) != (out.elements, out.dtype):
+                found, works = (f"{one.elements} × {one.dtype}" for one in (array, out))
+                raise WseError(f"vector {operation}: {array.name} is {found}; {works}, as {out.name} is, work")
         given = tuple(s.address if isinstance(s, Array) else float(s) for s in sources)
         self.told.append(
             Instruction("compute", cycles, vector=Vector(operation, out.dtype, out.words, out.address, given))
         )
 
-    def send(  # noqa: D102
+    def send(
         self, color: ColorHandle, array: Array, *, background: bool = False, activates: "Listing | None" = None
     ) -> None:
         self._stream("send", array, None, target=color, background=background, activates=activates)
@@ -125,7 +139,7 @@ class Listing:
         """Store what comes in ``array``; a control wavelet ends it early."""
         self._stream("recv", array, None, source=color, background=background, activates=activates)
 
-    def recv_op(  # noqa: PLR0913
+    def recv_op(
         self,
         color: ColorHandle,
         array: Array,
@@ -137,7 +151,7 @@ class Listing:
         """Combine what comes into ``array``."""
         self._stream("recv_op", array, operation, source=color, background=background, activates=activates)
 
-    def recv_op_send(  # noqa: PLR0913
+    def recv_op_send(
         self,
         source: ColorHandle,
         target: ColorHandle,
@@ -156,7 +170,7 @@ class Listing:
         """Until all background instructions of the PE are done."""
         self.told.append(Instruction("wait"))
 
-    def _stream(  # noqa: PLR0913
+    def _stream(
         self,
         kind: Literal["send", "recv", "recv_op", "recv_op_send"],
         array: Array,
@@ -168,7 +182,12 @@ class Listing:
         activates: "Listing | None",
     ) -> None:
         if activates is not None and not background:
-            raise WseError(f"{kind}: only a background instruction activates a task")
+            raise WseError(f"{kind}: only a background instruction activates a task; background=True works")
+        if activates is not None and not any(activates is task for task in self.tile.tasks):
+            raise WseError(f"{kind}: activates a task of other PEs; one that the same tile's task() made works")
+        combine = f"{operation or 'add'}_{array.dtype}"
+        if combine not in COMBINE:
+            raise WseError(f"{kind}: unknown operation {operation!r}; add and max work")
         self.told.append(
             Instruction(
                 kind,
@@ -177,7 +196,7 @@ class Listing:
                 target.index if target else -1,
                 background,
                 activates=activates.index if activates else -1,
-                operand=Operand(array.address, array.stride, f"{operation or 'add'}_{array.dtype}"),
+                operand=Operand(array.address, array.stride, combine),
             )
         )
 
@@ -214,19 +233,53 @@ class Tile:
             held.outputs[place, self.rows, self.cols] = _ports(color, outputs)
         held.initial[self.rows, self.cols], held.last[self.rows, self.cols] = start, len(positions) - 1
 
-    def filter(self, color: ColorHandle, **limits: int) -> None:
-        """What the ramp lets in: ``start, limit, period`` of a counter, or ``low, high`` of the upper 16 bits."""
-        every = np.arange(self.kernel.rows)[self.rows], np.arange(self.kernel.cols)[self.cols]
-        for y in every[0].tolist():
-            for x in every[1].tolist():
-                self.kernel.colors[color.index].filters[y, x] = Filter(**limits)
+    def filter(
+        self, color: ColorHandle, *, start: int = 0, limit: int = 0, period: int = 0, low: int = 0, high: int = 0xFFFF
+    ) -> None:
+        """What the ramp lets in: ``start, limit, period`` of a counter, or ``low, high`` of the upper 16 bits.
+
+        The counter lets in wavelet k, from 0, where (start + k) mod period < limit.
+        """
+        if period and not 0 < limit <= period:
+            raise WseError(f"{color.name}: a filter of {limit} wavelets in {period}; a limit of 1 to {period} works")
+        if not period and (start or limit or not 0 <= low <= high <= 0xFFFF):
+            raise WseError(
+                f"{color.name}: a filter needs a period above 0 (start, limit, period), or 0 <= low <= high <= 65535"
+            )
+        held = Filter(start, limit, period, low, high)
+        for y in range(self.rows.start, self.rows.stop, self.rows.step):
+            for x in range(self.cols.start, self.cols.stop, self.cols.step):
+                self.kernel.colors[color.index].filters[y, x] = held
 
     def code(self) -> Listing:
         """What these PEs run from the start."""
         if self.main is None:
             self.kernel.claim(self)
-            self.main = Listing(self.kernel, index=0)
+            self.main = Listing(self, index=0)
         return self.main
+
+    def place(self, row: int, col: int) -> tuple[int, int]:
+        """(x, y) of a PE of this tile, counted from its own corner."""
+        return self.cols.start + int(col) * self.cols.step, self.rows.start + int(row) * self.rows.step
+
+    def check(self) -> None:
+        """WseError if its code sends or receives a color that the router does not join to the RAMP."""
+        told = [instruction for listing in (self.code(), *self.tasks) for instruction in listing.told]
+        received = {one.source for one in told} | self.on_data.keys() | self.on_control.keys()
+        for index in sorted({one.target for one in told} - {-1}):
+            self._check_ramp(
+                index, self.kernel.colors[index].inputs, "sends it, but its router takes none from the RAMP"
+            )
+        for index in sorted(received - {-1}):
+            self._check_ramp(
+                index, self.kernel.colors[index].outputs, "receives it, but its router gives none to the RAMP"
+            )
+
+    def _check_ramp(self, color: int, ports: np.ndarray, what: str) -> None:
+        lacking = np.argwhere(~(ports[:, self.rows, self.cols] & PORTS["RAMP"]).any(axis=0))
+        if lacking.size:
+            name = self.kernel.color_name(color)
+            raise WseError(f"{name}: PE {self.place(*lacking[0])} {what}; a route or switch with RAMP there works")
 
     def task(
         self, *, on: ColorHandle | None = None, on_control: ColorHandle | None = None, argument: Array | None = None
@@ -236,7 +289,7 @@ class Tile:
         ``argument``: where the value of that wavelet is put.
         """
         self.code()
-        listing = Listing(self.kernel, index=len(self.tasks) + 1)
+        listing = Listing(self, index=len(self.tasks) + 1)
         self.tasks.append(listing)
         for color, table in ((on, self.on_data), (on_control, self.on_control)):
             if color is not None:
@@ -268,6 +321,11 @@ class Run:
         """Wavelets that left each PE, int64 ``[E W N S, rows, cols]``."""
         return self.outcome.links
 
+    @property
+    def left_over(self) -> int:
+        """Wavelets that nobody took."""
+        return self.outcome.left_over
+
     def read(self, array: Array) -> np.ndarray:
         """``[rows, cols, elements]`` of every PE."""
         assert self.outcome.memory is not None
@@ -292,13 +350,24 @@ class FabricKernel:
 
     def __getitem__(self, place: tuple[Index, Index]) -> Tile:
         y, x = place
-        return Tile(self, _slice(y, self.rows, "row"), _slice(x, self.cols, "column"))
+        return Tile(
+            self,
+            _slice(y, self.rows, "row", f"the kernel's {self.rows}"),
+            _slice(x, self.cols, "column", f"the kernel's {self.cols}"),
+        )
+
+    def color_name(self, color: int) -> str:
+        """The name of the color with this index."""
+        return self._names[color]
 
     def color(self, name: str, *, queue: int = 2, ring: bool = False, pop: Pop = "never") -> ColorHandle:
         """A new color; ``queue``: the id of the queues that it uses; ``ring`` and ``pop``: see docs/machine.md."""
         most = self.spec.colors - self.spec.runtime_colors
         if len(self.colors) == most:
-            raise WseError(f"color {name}: the runtime leaves {most} colors, and all are taken")
+            raise WseError(
+                f"color {name}: the runtime leaves {most} colors, and all are taken; a color works for several routes "
+                "that do not meet"
+            )
         if not 0 <= queue < 2 * len(self.spec.input_queue_words):
             raise WseError(f"color {name}: queue {queue}; 0 to {2 * len(self.spec.input_queue_words) - 1} work")
         made = Color.empty(self.rows, self.cols)
@@ -311,11 +380,13 @@ class FabricKernel:
         """``elements`` of ``dtype`` (float32, float16, bfloat16, int32) on every PE, zeros at first."""
         if dtype not in KINDS:
             raise WseError(f"array {name}: dtype {dtype}; {', '.join(KINDS)} work")
+        if elements < 1:
+            raise WseError(f"array {name}: {elements} elements; 1 or more work")
         array = Array(name, self._words, elements, dtype)
         self._words += array.words
         if self._words * WORD > self.spec.user_bytes:
             raise WseError(
-                f"array {name}: {self._words * WORD} bytes a PE are more than the {self.spec.user_bytes} there are"
+                f"array {name}: with it a PE holds {self._words * WORD} bytes; up to {self.spec.user_bytes} work"
             )
         return array
 
@@ -332,7 +403,10 @@ class FabricKernel:
         """``tile`` gets code; WseError if a PE of it has some already."""
         taken = np.argwhere(self._owner[tile.rows, tile.cols] >= 0)
         if taken.size:
-            raise WseError(f"two rectangles give code to the same PE; the second has {tile.rows} × {tile.cols}")
+            pe = tile.place(*taken[0])
+            raise WseError(
+                f"PE {pe} has code already, from another kernel[rows, columns]; one tile, kept in a variable, works"
+            )
         self._owner[tile.rows, tile.cols] = len(self._tiles)
         self._tiles.append(tile)
 
@@ -355,7 +429,12 @@ class FabricKernel:
         return program
 
     def run(self, *, start: np.ndarray | None = None, seed: int = 0) -> Run:
-        """Run it; ``start``: the cycle in which each PE begins, ``[rows, cols]``; ``seed`` orders activated tasks."""
+        """Run it; ``start``: the cycle in which each PE begins, ``[rows, cols]``; ``seed`` orders activated tasks.
+
+        Raises WseError for routes that cannot work, for a deadlock, and for two uses of one thing at once.
+        """
+        if start is not None and start.shape != (self.rows, self.cols):
+            raise WseError(f"start of shape {start.shape}; {(self.rows, self.cols)} works")
         return Run(self, Machine(self.program(), start, seed).run())
 
     def _check(self) -> None:
@@ -367,6 +446,8 @@ class FabricKernel:
             else:
                 for inputs, outputs in zip(color.inputs, color.outputs, strict=True):
                     check_route(Route(name, "fabric kernel", box, inputs, outputs), mesh, several=True, switched=True)
+        for tile in self._tiles:
+            tile.check()
 
     @staticmethod
     def _script(code: Code, listing: Listing) -> int:
@@ -393,12 +474,12 @@ def _ports(color: ColorHandle, names: str) -> int:
     return sum(PORTS[name] for name in set(names.split()))
 
 
-def _slice(index: Index, extent: int, what: str) -> slice:
+def _slice(index: Index, extent: int, what: str, of: str) -> slice:
     if isinstance(index, slice):
         start, stop, step = index.indices(extent)
         if not range(start, stop, step) or step < 1:
             raise WseError(f"{what}s {index.start}:{index.stop}:{index.step} of {extent}: none is there")
         return slice(start, stop, step)
     if not -extent <= index < extent:
-        raise WseError(f"{what} {index} is outside the kernel's {extent}; 0 to {extent - 1} work")
+        raise WseError(f"{what} {index} is outside {of}; 0 to {extent - 1} work")
     return slice(index % extent, index % extent + 1)

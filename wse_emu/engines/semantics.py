@@ -1,9 +1,9 @@
 """What a charged cycle means: the costs that the engines share. ``docs/machine.md`` defines the machine.
 
-In short: a wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles; combined (and
-passed on) after ``ramp + hops · hop + ramp + combine`` cycles: one *stage*. With a stream_setup of 0 this gives the
-closed forms of Luczynski et al. (HPDC 2024, arXiv 2404.15888): a chain over P PEs takes B + (2·T_R + 2)(P − 1)
-cycles, a broadcast B + P + 2·T_R. A stream of n wavelets at an interval of 9/8 cycles takes ⌈9n/8⌉.
+In short: a wavelet that leaves a PE is stored by the receiver after ``ramp + hops · hop + ramp + receive`` cycles;
+combined (and passed on) after ``ramp + hops · hop + ramp + combine`` cycles: one *stage*. With a stream_setup of 0
+this gives the closed forms of Luczynski et al. (HPDC 2024, arXiv 2404.15888): a chain over P PEs takes B + (2·T_R +
+2)(P − 1) cycles, a broadcast B + P + 2·T_R. A stream of n wavelets at an interval of 9/8 cycles takes ⌈9n/8⌉.
 
 A sender that is not awaited stops once the queues on its way are full.
 """

@@ -1,8 +1,8 @@
 """The `timing` engine: when does every PE finish, and how many wavelets cross every link?
 
 Max-plus arithmetic on whole regions: a clock per PE (int64 cycles), moved on by every step. It needs no data, so it
-runs for models that fit no machine. What a charged cycle means is in :mod:`wse_emu.engines.semantics`; streams that share a link are
-taken as if they had it alone.
+runs for models that fit no machine. What a charged cycle means is in :mod:`wse_emu.engines.semantics`; streams that
+share a link are taken as if they had it alone.
 """
 
 import numpy as np

@@ -20,7 +20,8 @@ Progress = Callable[[int, int], None]
 class WaveletClock:
     """Times tokens as :class:`wse_emu.engines.wafer_clock.TimingEngine` does, and compares with it.
 
-    Tokens with equally many cache slots that start from the same clocks are run once. A ``recorder`` gets the first run.
+    Tokens with equally many cache slots that start from the same clocks are run once. A ``recorder`` gets the first
+    run.
     """
 
     def __init__(

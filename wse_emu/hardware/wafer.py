@@ -166,8 +166,8 @@ def _check(spec: WaferSpec, source: str) -> None:
     over = spec.link_interval.numerator - spec.link_interval.denominator
     if spec.link_interval < 1 or (spec.link_interval.denominator > 1 and over != 1):
         raise WseError(
-            f"wafer file {source}: link_interval {spec.link_interval} is neither a whole number of cycles nor one like 9/8 "
-            "(eight wavelets in nine cycles)"
+            f"wafer file {source}: link_interval {spec.link_interval} is neither a whole number of cycles nor one "
+            "like 9/8 (eight wavelets in nine cycles)"
         )
     for part, whole in (("runtime_bytes", "sram_bytes"), ("runtime_colors", "colors")):
         kept, have = getattr(spec, part), getattr(spec, whole)

@@ -93,13 +93,17 @@ def _check(options: DecodeOptions) -> None:
         raise WseError(f"--seed {options.seed}: a whole number from 0 works")
     if options.out is not None:
         prepare_folder(options.out)
+    _check_engine(options)
+    for name, path in (("--save-logits", options.save_logits), ("--trace", options.trace)):
+        if path is not None:
+            check_parent(path, name)
+
+
+def _check_engine(options: DecodeOptions) -> None:
     if options.engine not in ENGINES:
         raise WseError(f"--engine {options.engine}: {' or '.join(ENGINES)} works")
     if options.trace is not None and options.engine != "wavelet":
         raise WseError("--trace shows wavelets: it needs --engine wavelet")
-    for name, path in (("--save-logits", options.save_logits), ("--trace", options.trace)):
-        if path is not None:
-            check_parent(path, name)
 
 
 def _prompt(model: Model, options: DecodeOptions) -> tuple[str, list[int]]:

@@ -27,7 +27,7 @@ def check_parent(path: Path, option: str) -> None:
     """WseError if ``path`` cannot be made: its folder is not there, or it is a folder, a device or a pipe."""
     if not path.parent.is_dir() or _is_special(path):
         raise WseError(
-            f"{option} {path}: the folder {path.parent} must exist, and {path.name} must be a plain file or not be there"
+            f"{option} {path}: the folder {path.parent} must exist, and {path.name} must be a plain file, or a new one"
         )
 
 

@@ -27,7 +27,7 @@ Event = dict[str, Any]
 
 
 def write_trace(path: Path, program: FabricProgram, outcome: Outcome, recorder: Recorder) -> str:
-    """Write the trace as JSON, compressed if ``path`` ends with .gz; returns a line that says how much of it there is."""
+    """Write the trace as JSON, compressed if ``path`` ends with .gz; returns a line that says how much there is."""
     events = list(trace_events(program, outcome, recorder))
     text = json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}, separators=(",", ":"))
 
@@ -128,6 +128,6 @@ def _named(kind: str, process: int, thread: int, name: str) -> Event:
     return {"ph": "M", "pid": process, "tid": thread, "name": kind, "args": {"name": name}}
 
 
-def _slice(process: int, thread: int, name: str, start: int, length: int, **args: int) -> Event:  # noqa: PLR0917
+def _slice(process: int, thread: int, name: str, start: int, length: int, **args: int) -> Event:
     event: Event = {"ph": "X", "pid": process, "tid": thread, "name": name, "ts": start, "dur": length}
     return event | {"args": args} if args else event

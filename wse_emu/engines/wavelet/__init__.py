@@ -1,4 +1,4 @@
-"""The `wavelet` engine; its pieces in the order in which they build on each other: planes, fabric, streams, control, engine."""
+"""The `wavelet` engine. Its pieces build on each other in this order: planes, fabric, streams, control, engine."""
 
 from wse_emu.engines.wavelet.engine import Machine, Outcome
 

@@ -1,7 +1,7 @@
 """Where every PE is in its code: instructions issued, done, waited for; tasks activated and dispatched.
 
-Instructions of most PEs begin and end in step with many others, so PEs are handled as arrays of bits, grouped by instruction.
-A calendar holds what is due: streams that begin to act, instructions that are done.
+Instructions of most PEs begin and end in step with many others, so PEs are handled as arrays of bits, grouped by
+instruction. A calendar holds what is due: streams that begin to act, instructions that are done.
 """
 
 from collections import defaultdict
@@ -54,9 +54,9 @@ class Control:
     """The PEs' places in their code."""
 
     def __init__(
-        self, program: FabricProgram, grid: Grid, start: np.ndarray, seed: int, begin: Start, release: Release
+        self, program: FabricProgram, grid: Grid, start: np.ndarray, *, begin: Start, release: Release
     ) -> None:
-        self.program, self.grid, self.begin, self.release, self.seed = program, grid, begin, release, seed
+        self.program, self.grid, self.begin, self.release = program, grid, begin, release
         spec, code = program.spec, program.code
         self.spec, self.code = spec, code
         self.last = np.array(code.last, dtype=bool)

@@ -1,4 +1,4 @@
-"""The `wavelet` engine: is that true? Every router and PE of the wafer, cycle by cycle, as ``docs/machine.md`` defines them."""
+"""The `wavelet` engine: is that true? Every router and PE, cycle by cycle, as ``docs/machine.md`` defines them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -60,7 +60,7 @@ class Machine:
         self.streams = Streams(program, self.grid, self.fabric, packed, carrying=self._carries())
         if start is None:
             start = np.zeros((program.rows, program.cols), dtype=np.int64)
-        self.control = Control(program, self.grid, start, seed, self._begin, self.streams.release)
+        self.control = Control(program, self.grid, start, begin=self._begin, release=self.streams.release)
         self._load(start, seed)
         self.always = self.streams.several or self.payloads is not None
         self.stepped = 0
@@ -234,7 +234,7 @@ class Machine:
 
 
 def find_users(program: FabricProgram) -> dict[tuple[str, int], np.ndarray]:
-    """By side and color: the PEs that may ever take it, send it or pass it on with `recv_op_send`, bool ``[rows, cols]``."""
+    """By side and color: the PEs that may ever take it, send it or pass it on, bool ``[rows, cols]``."""
     found: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.zeros((program.rows, program.cols), dtype=bool))
     begins = [(place, program.starts == place) for place in np.unique(program.starts[program.starts >= 0]).tolist()]
     for number, tasks in enumerate(program.tasks):

@@ -1,11 +1,12 @@
-"""The routers and queues of all PEs and colors as bit planes, one cycle at a time; ``docs/machine.md`` is the definition.
+"""The routers and queues of all PEs and colors as bit planes, one cycle at a time; ``docs/machine.md`` is the
+definition.
 
-Only colors on which something happens are *live*: their planes lie together in small arrays ``[…, live, words]``, so that a
-cycle is a fixed, short list of operations on whole arrays. The others rest in the *home* arrays ``[…, colors, words]``.
+Only colors on which something happens are *live*: their planes lie together in small arrays ``[…, live, words]``, so
+that a cycle is a fixed, short list of operations on whole arrays. The others rest in the *home* arrays ``[…, colors,
+words]``.
 """
 
 from collections.abc import Callable, Iterable
-
 from typing import Any
 
 import numpy as np

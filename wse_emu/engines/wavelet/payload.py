@@ -1,7 +1,7 @@
 """Wavelets with their payloads: values carried through the queues beside the bit planes, which decide who moves.
 
-Only where a program has a memory, or where what happens depends on what a wavelet is (control wavelets, filters, data tasks).
-A word here is uint64: a wavelet's 32 bits, and bit 32 for a control wavelet.
+Only where a program has a memory, or where what happens depends on what a wavelet is (control wavelets, filters, data
+tasks). A word here is uint64: a wavelet's 32 bits, and bit 32 for a control wavelet.
 """
 
 from collections.abc import Callable
@@ -223,7 +223,7 @@ class Payloads:
         if told.kind == "recv_op_send":
             self.own.push(told.target, pes, words.astype(np.uint64))
 
-    def _combined(  # noqa: PLR0917
+    def _combined(
         self, told: Instruction, pes: np.ndarray, address: np.ndarray, at: np.ndarray, words: np.ndarray
     ) -> np.ndarray:
         assert told.operand is not None

@@ -1,7 +1,8 @@
 """Bit planes: one bit a PE, 64 PEs to a word, and what is counted with them.
 
-A plane is uint64 ``[words]``: rows one after another, each padded to whole words, PE x of a row in bit x mod 64. A number per
-PE is a stack of planes, least significant first (*bit-sliced*). Leading axes, such as the color, are stacked planes.
+A plane is uint64 ``[words]``: rows one after another, each padded to whole words, PE x of a row in bit x mod 64. A
+number per PE is a stack of planes, least significant first (*bit-sliced*). Leading axes, such as the color, are
+stacked planes.
 """
 
 from fractions import Fraction
@@ -113,7 +114,7 @@ def sliced(number: int, bits: int) -> list[bool]:
 
 
 class RunLimit:
-    """Which PEs (or links) may move now, at one wavelet per ``interval``: n cycles, or (b+1)/b (``docs/machine.md``)."""
+    """Which PEs (or links) may move now, at one wavelet per ``interval``: n or (b+1)/b cycles."""
 
     def __init__(self, interval: Fraction, words: int) -> None:
         whole = interval.denominator == 1
@@ -152,8 +153,8 @@ FEW = 4096
 class Turns:
     """Who goes first among colors that compete at a PE: whose last move is longer ago, at first the lower color.
 
-    For each pair (i < j) with the plane of where the two may compete, one plane says where j goes before i. Where a pair
-    competes in few words only, just those are worked on.
+    For each pair (i < j) with the plane of where the two may compete, one plane says where j goes before i. Where a
+    pair competes in few words only, just those are worked on.
     """
 
     def __init__(self, sharing: dict[tuple[int, int], Plane]) -> None:
@@ -233,7 +234,8 @@ class Turns:
 class Tally:
     """Counts per bit how often it was set: bit-sliced up to 2⁸, with carries that wait until their level's turn.
 
-    A level's carry comes at most every second time that the level is worked on, so level k needs work only every 2ᵏ cycles.
+    A level's carry comes at most every second time that the level is worked on, so level k needs work only every 2ᵏ
+    cycles.
     """
 
     LEVELS = 8

@@ -48,14 +48,15 @@ class Streams:
         interval = datapath_interval(program.spec, program.dtype)
         self.several = any(i.background for i in told)
         self.sides = []
-        for name, longest, colors in (
-            ("take", counts[0], {i.source for i in told if i.kind in RECEIVING}),
-            ("send", counts[1], {i.target for i in told if i.kind == "send"}),
+        for name, colors in (
+            ("take", {i.source for i in told if i.kind in RECEIVING}),
+            ("send", {i.target for i in told if i.kind == "send"}),
         ):
             self.bank.add(name)
             self.bank.add(f"{name} adding")
             pairs = [(i, j) for i in sorted(colors) for j in sorted(colors) if i < j] if self.several else []
-            sharing = {(i, j): users[name, i] & users[name, j] for i, j in pairs}
+            none = grid.zeros()
+            sharing = {(i, j): users.get((name, i), none) & users.get((name, j), none) for i, j in pairs}
             link = program.spec.link_interval
             slow = RunLimit(Fraction(interval), grid.words) if interval != link else None
             side = Side(name, RunLimit(link, grid.words), slow, Turns(sharing))
@@ -268,8 +269,8 @@ class Streams:
 class Countdown:
     """A number per PE and color that wavelets count down to 0.
 
-    Its three lower bits are worked on every cycle. What they owe to the others waits up to four cycles, in which no number can
-    come to 0: after a borrow the lower bits hold 7.
+    Its three lower bits are worked on every cycle. What they owe to the others waits up to four cycles, in which no
+    number can come to 0: after a borrow the lower bits hold 7.
     """
 
     LOW, EVERY = 3, 4
