@@ -482,4 +482,4 @@ def _slice(index: Index, extent: int, what: str, of: str) -> slice:
         return slice(start, stop, step)
     if not -extent <= index < extent:
         raise WseError(f"{what} {index} is outside {of}; 0 to {extent - 1} work")
-    return slice(index % extent, index % extent + 1)
+    return slice(index % extent, index % extent + 1, 1)

@@ -8,11 +8,12 @@ from math import ceil
 import numpy as np
 
 from wse_emu.engines.code import Code, FabricProgram, Instruction
+from wse_emu.engines.semantics import datapath_interval
 from wse_emu.engines.wavelet.control import Control
 from wse_emu.engines.wavelet.deadlock import explain
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.payload import Payloads
-from wse_emu.engines.wavelet.planes import Grid
+from wse_emu.engines.wavelet.planes import Grid, some
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet.streams import RECEIVING, Streams
 from wse_emu.engines.wavelet.tasks import Tasks
@@ -65,9 +66,9 @@ class Machine:
         self.always = self.streams.several or self.payloads is not None
         self.stepped = 0
         spec = program.spec
-        self._quiet_after = 2 * (
-            LOOK + spec.hop_cycles + spec.ramp_cycles + spec.combine_cycles + ceil(spec.link_interval)
-        )
+        pauses = spec.link_interval + datapath_interval(spec, program.dtype)
+        self._quiet_after = ceil(spec.hop_cycles + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
+        """Cycles without a move after which nothing is under way any more."""
         self._last_act: dict[int, int] = {}
         self._wanted: set[int] = set()
         self._entry: dict[tuple[str, int], np.ndarray] = {}
@@ -140,7 +141,7 @@ class Machine:
         streams.let_in(fabric.let_in)
         self.stepped += 1
         for side, over in zip(streams.sides, streams.over, strict=True):
-            if over.any():
+            if some(over):
                 self._over(time, side.name, over)
 
     def _start_tasks(self, time: int) -> bool:
@@ -198,6 +199,8 @@ class Machine:
         Only an instruction that begins can wake them.
         """
         rested = self.fabric.rested()
+        for side in self.streams.sides:
+            side.turns.settle()
         for color, rests in zip(self.fabric.bank.active, rested, strict=True):
             if not rests:
                 self._last_act[color] = time

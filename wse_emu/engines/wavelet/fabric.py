@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from wse_emu.engines.code import Color, FabricProgram
-from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Tally, Turns, nonzero, step_by_one
+from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Tally, Turns, nonzero, some, step_by_one
 from wse_emu.errors import WseError
 from wse_emu.fabric.directions import DIRECTIONS
 from wse_emu.fabric.routes import RAMP, port
@@ -215,12 +215,11 @@ class Fabric:
         """Which queue the head comes from, and which links may be used."""
         self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
         self.from_own = self.inputs[4]
-        self.busy = [way for way in DIRECTIONS if self.outputs[way].any()]
+        self.busy = [way for way in DIRECTIONS if some(self.outputs[way])]
 
     def use(self, colors: Iterable[int]) -> None:
         """Make ``colors`` live."""
-        if "since" in self.bank.live:
-            self.turns.settle(self.bank.live["since"])
+        self.turns.settle()
         colors = sorted(colors)
         self.bank.use(colors, self._own_words(colors))
         live = self.bank.live
@@ -262,7 +261,7 @@ class Fabric:
         """Which live colors have moved nothing since the last call."""
         since = self.bank.live["since"]
         moved = np.asarray(since.any(axis=-1))
-        self.turns.settle(since)
+        self.turns.settle()
         since[...] = 0
         return [not some for some in moved.tolist()]
 
@@ -309,18 +308,18 @@ class Fabric:
                 room = room & self.inputs[way.opposite]
             self.grid.towards(way.opposite, room, shifted)
             np.bitwise_not(shifted, out=shifted)
-            if not self.limits[way].free:
+            if self.limits[way].some:
                 pausing.append((way, self.limits[way].blocked))
                 np.bitwise_or(shifted, self.limits[way].blocked, out=shifted)
             np.bitwise_and(shifted, self.outputs[way], out=shifted)
             np.bitwise_or(blocked, shifted, out=blocked)
         full = ~(self.into.room & bound)
-        if not self.limits[4].free:
+        if self.limits[4].some:
             pausing.append((4, self.limits[4].blocked))
             full |= self.limits[4].blocked
         full &= self.to_ramp
         np.bitwise_or(blocked, full, out=blocked)
-        if self.turns.live:
+        if pausing and self.turns.live:
             self._note_crowds(head, pausing)
         can: Plane = head & ~blocked
         return can
@@ -332,7 +331,7 @@ class Fabric:
         """
         for way, blocked in pausing:
             waiting = head & blocked & self.outputs[way]
-            if waiting.any() and self.turns.came_second(waiting):
+            if some(waiting) and self.turns.came_second(waiting):
                 self.crowded += 1
                 return
 
@@ -358,7 +357,8 @@ class Fabric:
         self.own.step(self.own_part(self.own_moved), self.own_part(sent))
         self.into.step(taken, into)
         self.let_in = into
-        self.turns.moved(moved)
+        if self.turns.sharing:
+            self.turns.moved(moved)
         since = self.bank.live["since"]
         np.bitwise_or(since, moved, out=since)
 

@@ -12,6 +12,8 @@ import numpy as np
 from wse_emu.fabric.directions import Direction
 
 Plane = np.ndarray
+FEW = 4096
+"""Words of a plane below which picking some of them takes longer than working on all."""
 _ONE, _TOP = np.uint64(1), np.uint64(63)
 
 
@@ -78,6 +80,11 @@ def has(plane: Plane, bits: np.ndarray) -> np.ndarray:
     return np.asarray(plane[bits >> 6] >> (bits & 63).astype(np.uint64) & _ONE, dtype=bool)
 
 
+def some(plane: Plane) -> bool:
+    """Whether any bit is set: what `any` says, several times as fast."""
+    return bool(np.count_nonzero(plane) if plane.size < FEW else plane.max())
+
+
 def nonzero(sliced: np.ndarray, out: Plane | None = None) -> Plane:
     """Where the bit-sliced number ``[bits, …]`` is not 0."""
     if out is None:
@@ -127,6 +134,8 @@ class RunLimit:
         self._held = [[self._none] * (2 * s) for s in self._spans]
         self._time = self._quiet = 0
         self.blocked = np.zeros(words, dtype=np.uint64)
+        self.some = False
+        """Whether any is blocked."""
 
     def moved(self, plane: Plane | None) -> None:
         """Note what moved in this cycle (None: nothing); called once a cycle. ``plane`` must not change any more."""
@@ -144,10 +153,7 @@ class RunLimit:
         longest = self._spans[-1]
         back = self._held[-1][(self._time - (self.window - longest)) % (2 * longest)]
         self._combine(now, back, out=self.blocked)
-
-
-FEW = 4096
-"""Words of a plane below which picking some of them takes longer than working on all."""
+        self.some = some(self.blocked)
 
 
 class Turns:
@@ -165,9 +171,11 @@ class Turns:
             self._words[pair] = words if len(words) < len(where) // 4 and len(where) > FEW else slice(None)
         self._later = {pair: np.zeros_like(where[self._words[pair]]) for pair, where in self.sharing.items()}
         self._live: list[tuple[tuple[int, int], int, int]] = []
+        self._noted: list[Plane] = []
 
     def use(self, place: dict[int, int]) -> None:
-        """The colors at hand, and where they lie among the live planes."""
+        """Other colors are at hand, and lie there among the live planes."""
+        self._noted.clear()
         self._live = [((i, j), place[i], place[j]) for i, j in self._later if i in place and j in place]
         self._alone = [((i, j), place.get(i), place.get(j)) for i, j in self._later if (i in place) != (j in place)]
 
@@ -176,59 +184,79 @@ class Turns:
         """Whether any two colors at hand compete."""
         return bool(self._live)
 
-    def settle(self, moved: Plane) -> None:
-        """Before other colors come to hand: what ``moved`` since the last time, while the rest of a pair was away."""
+    def moved(self, moved: Plane) -> None:
+        """Note who moved in this cycle, ``[color, words]``, which must not change any more."""
+        self._noted.append(moved)
+
+    def settle(self) -> None:
+        """Bring the turns up to date: before a choice, or when other colors come to hand.
+
+        Where no PE saw both colors of a pair since the last time, it does not matter which cycle they moved in.
+        """
+        if not self._noted:
+            return
+        since = self._noted[0] if len(self._noted) == 1 else np.bitwise_or.reduce(np.stack(self._noted), axis=0)
+        stayed = ~since
+        once = len(self._noted) == 1
+        for pair, i, j in self._live:
+            later, words = self._later[pair], self._words[pair]
+            if once:  # colors that share an output do not both move in a cycle
+                np.bitwise_or(later, since[i, words], out=later)
+                np.bitwise_and(later, stayed[j, words], out=later)
+                continue
+            both = since[i, words] & since[j, words]
+            np.bitwise_and(both, self.sharing[pair][words], out=both)
+            for moved in self._noted if some(both) else ():
+                np.bitwise_or(later, moved[i, words], out=later)
+                np.bitwise_and(later, ~moved[j, words], out=later)
+            np.bitwise_or(later, since[i, words] & ~both, out=later)
+            np.bitwise_and(later, stayed[j, words] | both, out=later)
         for pair, i, j in self._alone:
             later, words = self._later[pair], self._words[pair]
             if i is not None:
-                np.bitwise_or(later, moved[i, words], out=later)
+                np.bitwise_or(later, since[i, words], out=later)
             elif j is not None:
-                np.bitwise_and(later, ~moved[j, words], out=later)
+                np.bitwise_and(later, stayed[j, words], out=later)
+        self._noted.clear()
 
     def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None = None) -> bool:
         """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any.
 
         ``sharing``: where pairs compete now, if that changes.
         """
-        lose: list[tuple[int, np.ndarray | slice, Plane]] = []
-        if not self._meet(can):
+        if not _meet(can):
             return False
+        lose: list[tuple[int, np.ndarray | slice, Plane]] = []
         for pair, i, j in self._live:
             words = self._words[pair]
             both = can[i, words] & can[j, words]
             np.bitwise_and(both, (sharing or self.sharing)[pair][words], out=both)
-            if both.any():
+            if some(both):
+                self.settle()
                 first = both & self._later[pair]
                 lose += [(i, words, first), (j, words, both ^ first)]
         for place, words, plane in lose:
             can[place, words] &= ~plane
         return bool(lose)
 
-    @staticmethod
-    def _meet(can: Plane) -> bool:
-        """Whether two colors can move at one PE at all."""
-        seen, twice = can[0] | can[1], can[0] & can[1]
-        for plane in can[2:]:
-            np.bitwise_or(twice, seen & plane, out=twice)
-            np.bitwise_or(seen, plane, out=seen)
-        return bool(twice.any())
-
-    def moved(self, moved: Plane) -> None:
-        """Note who moved, ``[color, words]``."""
-        stayed = ~moved
-        for pair, i, j in self._live:
-            later, words = self._later[pair], self._words[pair]
-            np.bitwise_or(later, moved[i, words], out=later)
-            np.bitwise_and(later, stayed[j, words], out=later)
-
     def came_second(self, waiting: Plane) -> bool:
         """Whether any in ``waiting`` ``[color, words]`` has moved less recently than a color that it competes with."""
+        self.settle()
         for pair, i, j in self._live:
             words = self._words[pair]
             where, later = self.sharing[pair][words], self._later[pair]
-            if (waiting[i, words] & where & ~later).any() or (waiting[j, words] & where & later).any():
+            if some(waiting[i, words] & where & ~later) or some(waiting[j, words] & where & later):
                 return True
         return False
+
+
+def _meet(can: Plane) -> bool:
+    """Whether two colors of ``[color, words]`` have a bit in common."""
+    seen, twice = can[0] | can[1], can[0] & can[1]
+    for plane in can[2:]:
+        np.bitwise_or(twice, seen & plane, out=twice)
+        np.bitwise_or(seen, plane, out=seen)
+    return some(twice)
 
 
 class Tally:

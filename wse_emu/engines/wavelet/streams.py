@@ -8,7 +8,7 @@ import numpy as np
 from wse_emu.engines.code import FabricProgram, Instruction
 from wse_emu.engines.semantics import datapath_interval
 from wse_emu.engines.wavelet.fabric import Bank, Fabric
-from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, take_one
+from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, some, take_one
 from wse_emu.errors import WseError
 
 RECEIVING = ("recv", "recv_op", "recv_op_send")
@@ -214,9 +214,9 @@ class Streams:
         return self._choose(self.taking, can)
 
     def _choose(self, side: Side, can: Plane) -> Plane:
-        if not side.limit.free:
+        if side.limit.some:
             can &= ~side.limit.blocked
-        if side.slow is not None:
+        if side.slow is not None and side.slow.some:
             live = self.bank.live
             can &= ~(side.slow.blocked & np.bitwise_or.reduce(live[side.name] & live[f"{side.name} adding"], axis=0))
         if side.turns.live:
@@ -252,7 +252,7 @@ class Streams:
             self.to_take.take_one(taken & ~over)
         else:
             over = taken & ~self._awaited
-            if over.any():
+            if some(over):
                 over &= self.fabric.into.holds_one()
         held = self.bank.live["take"]
         np.bitwise_and(held, ~over, out=held)
