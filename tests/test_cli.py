@@ -184,3 +184,50 @@ def test_ctrl_c_reports_what_there_is(tmp_path: Path) -> None:
     assert process.returncode == (130 if err.endswith("wse-emu: interrupted\n") else 0)
     if "interrupted after" in err:
         assert len(json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["token_ids"]) < 120
+
+
+def test_the_wavelet_engine_gives_exact_cycles_beside_the_models(run: Run, tmp_path: Path) -> None:
+    trace = tmp_path / "token.json.gz"
+    small = ("--grid", "6x8", "--tokens", "1", "--prompt-ids", "41,69")
+    code, out, err = run("decode", "--engine", "wavelet", *small, "--json", "--trace", str(trace))
+    assert code == 0
+    report = json.loads(out)
+    assert (report["engine"], report["level"], report["prefill_level"]) == ("wavelet", "cycle-exact", "timing model")
+    (exact,), (modelled,) = report["cycles_per_token"], report["modelled_cycles_per_token"]
+    assert abs(exact - modelled) <= 0.02 * modelled
+    assert err.startswith("trace of the first token")
+    assert trace.stat().st_size > 1000
+    code, out, _ = run("decode", *small, "--json")
+    plain = json.loads(out)
+    assert plain["modelled_cycles_per_token"] is None
+    assert plain["wavelet_hops"] == report["wavelet_hops"]
+    code, out, _ = run("decode", "--engine", "wavelet", *small)
+    assert "cycle-exact" in out
+    assert "by the timing model" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--engine", "exact"), "--engine exact: timing or wavelet works"),
+        (("--trace", "t.json"), "--trace shows wavelets: it needs --engine wavelet"),
+        (
+            ("--engine", "wavelet", "--trace", "/nowhere/t.json"),
+            "--trace /nowhere/t.json: the folder /nowhere must exist",
+        ),
+    ],
+)
+def test_wrong_engines_and_traces_are_one_line(run: Run, arguments: tuple[str, ...], line: str) -> None:
+    code, out, err = run("decode", *arguments)
+    assert (code, out) == (2, "")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_a_pipe_is_never_replaced_by_a_file(run: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code, out, err = run("decode", "--tokens", "1", "--save-logits", str(pipe))
+    assert (code, out) == (2, "")
+    assert "must be a plain file, or a new one" in err
+    assert pipe.is_fifo()

@@ -1,0 +1,72 @@
+"""Whole tokens, cycle by cycle, beside the timing model's."""
+
+import numpy as np
+import pytest
+
+from tests.engines.test_wafer_clock import IN_A_ROW, SPEC, pipeline, shared
+from wse_emu.engines.assembly import assemble
+from wse_emu.engines.wafer_clock import TimingEngine
+from wse_emu.engines.wavelet import Machine
+from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.engines.wavelet_clock import WaveletClock
+from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects
+from wse_emu.program import Program
+
+PROGRAMS = {
+    "shared": shared(),
+    "trees, on the host": shared(3, 5, "tree", on_host=True),
+    "pipeline in a row": pipeline(cols=4, corners=IN_A_ROW),
+    "pipeline around corners": pipeline(),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_tokens_take_the_cycles_and_links_of_the_timing_model(name: str) -> None:
+    """Three tokens, each from the clocks that the one before left; contention may cost a few cycles."""
+    program = PROGRAMS[name]
+    exact, model = WaveletClock(program, SPEC), TimingEngine(program, SPEC)
+    start = model_start = 0
+    timings, modelled = [], []
+    for position in range(3):
+        timings.append(exact.token(position, start))
+        modelled.append(model.token(position, model_start))
+        start, model_start = timings[-1].end, modelled[-1].end
+        assert timings[-1].modelled_cycles == modelled[-1].cycles
+        assert abs(timings[-1].cycles - modelled[-1].cycles) <= 0.02 * modelled[-1].cycles
+        assert sum(timings[-1].cycles_by_kernel.values()) == timings[-1].cycles
+    np.testing.assert_array_equal(exact.links(timings), model.links(modelled))
+
+
+def test_kernels_share_a_token_as_the_timing_model_says() -> None:
+    program = PROGRAMS["shared"]
+    exact, model = WaveletClock(program, SPEC).token(0), TimingEngine(program, SPEC).token(0)
+    assert exact.cycles_by_kernel.keys() == model.cycles_by_kernel.keys()
+    for kernel, cycles in exact.cycles_by_kernel.items():
+        assert abs(cycles - model.cycles_by_kernel[kernel]) <= 0.05 * model.cycles
+
+
+def test_equal_tokens_run_once_and_only_the_first_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    run = Machine.run
+    monkeypatch.setattr(Machine, "run", lambda self, progress=None: runs.append(self) or run(self, progress))
+    clock = WaveletClock(PROGRAMS["shared"], SPEC, recorder=Recorder(10**6))
+    first = clock.token(0)
+    assert clock.token(1) is first
+    clock.token(1, first.end)
+    assert [machine.recorder is not None for machine in runs] == [True, False]
+    assert clock.recorded is not None
+
+
+def test_a_dead_pe_in_a_region_is_named_before_the_run() -> None:
+    program = PROGRAMS["shared"]
+    inside, outside = Defects(pes=frozenset({(4, 3)})), Defects(pes=frozenset({(30, 20)}))
+    with pytest.raises(WseError, match=r"covers the dead PE \(4, 3\)"):
+        assemble(program, SPEC, 1, inside)
+    assert Machine(assemble(program, SPEC, 1, outside)).run().cycles == WaveletClock(program, SPEC).token(0).cycles
+
+
+def test_a_dead_pe_on_the_way_of_a_move_is_named_with_its_route() -> None:
+    program: Program = PROGRAMS["pipeline around corners"]
+    with pytest.raises(WseError, match=r"route move .* crosses a dead PE"):
+        assemble(program, SPEC, 1, Defects(pes=frozenset({(x, 12) for x in range(21, 23)} | {(22, 8)} | {(26, 9)})))
