@@ -188,7 +188,7 @@ def test_ctrl_c_reports_what_there_is(tmp_path: Path) -> None:
 
 def test_the_wavelet_engine_gives_exact_cycles_beside_the_models(run: Run, tmp_path: Path) -> None:
     trace = tmp_path / "token.json.gz"
-    small = ("--grid", "6x8", "--tokens", "1", "--prompt-ids", "41,69")
+    small = ("--grid", "9x16", "--tokens", "1", "--prompt-ids", "41,69")
     code, out, err = run("decode", "--engine", "wavelet", *small, "--json", "--trace", str(trace))
     assert code == 0
     report = json.loads(out)
