@@ -91,15 +91,47 @@ def test_a_broadcast_comes_a_hop_later_at_each_pe() -> None:
     assert found.links[:, 0].tolist() == [[2, 2, 2, 0], [0] * 4, [0] * 4, [0] * 4]
 
 
-def test_a_late_receiver_stops_the_sender_when_all_queues_are_full() -> None:
+def test_a_late_receiver_stops_the_sender_when_the_queues_before_it_are_full() -> None:
     program = row([FORWARD], [send(0, 40)], [recv(0, 40)])
     found = simulate(program, np.array([[0, 100]]))
-    # 6 places in `in`, 2 in `link`, 6 in `out`: 14 go at once. The first take is at 101, it makes room in `in` at 102,
-    # in `link` at 103, in `out` at 104: there the 15th is sent, and the 40th at 129.
-    assert cycles(found, 1) == list(range(101, 141))
-    assert found.clock.tolist() == [[129, 141]]
+    # nothing is let in before 101: 2 places in `link`, 6 in `out`, so 8 go at once. What is let in at 101 is taken at
+    # 103; that makes room in `link` at 102 and in `out` at 103: there the 9th is sent, and the 40th at 134.
+    assert cycles(found, 1) == list(range(103, 143))
+    assert found.clock.tolist() == [[134, 143]]
     waiting = simulate(replace(program, starts=np.array([[program.starts[0, 0], -1]])))
-    assert (waiting.left_over, waiting.deadlocked, waiting.links[0, 0, 0]) == (14, True, 8)
+    assert (waiting.left_over, waiting.deadlocked, waiting.links[0, 0, 0]) == (8, True, 2)
+
+
+def test_the_router_lets_in_what_the_instruction_takes_and_no_more() -> None:
+    program = row([FORWARD], [send(0, 8)], [recv(0, 3), Instruction("compute", 50), recv(0, 5)])
+    found = simulate(program)
+    # the third is taken at 8; the `recv` is done at 9, the computation at 59: the next acts and lets in from 60 on
+    assert cycles(found, 1) == [6, 7, 8, 62, 63, 64, 65, 66]
+    assert found.clock.tolist() == [[8, 67]]
+    shorter = row([FORWARD], [send(0, 8)], [recv(0, 3)])
+    assert (simulate(shorter).left_over, simulate(shorter).links[0, 0, 0]) == (5, 5)
+
+
+def test_what_lies_in_the_queue_already_is_not_let_in_again() -> None:
+    sent = [send(0, 2), send(0, 1, control=control("nop")), send(0, 3)]
+    found = simulate(row([FORWARD], sent, [recv(0, 9), recv(0, 2), recv(0, 1)]))
+    # the control wavelet is taken at 8, when two more have been let in at 7 and 8: the second `recv` acts from 10 on,
+    # takes them, is done at 12 and lets nothing in; the third lets the last one in at 13
+    assert cycles(found, 1) == [6, 7, 8, 10, 11, 15]
+    assert (found.clock.tolist(), found.left_over) == ([[6, 16]], 0)
+
+
+def test_a_color_that_a_task_is_bound_to_is_always_let_in() -> None:
+    program = row([FORWARD], [send(0, 5)], [])
+    task = program.code.block([recv(0, 2)])
+    program.code.end()
+    program.tasks, program.task_set = [[], [int(program.starts[0, 1]), task]], np.array([[0, 1]])
+    program.on_data = {(1, 0): 1}
+    found = simulate(program)
+    # the first starts the task, issued at 11, which takes 12 and 13 and is done at 14; the fourth starts it again, it
+    # takes the fifth at 20 and waits for a sixth
+    assert cycles(found, 1) == [6, 12, 13, 14, 20]
+    assert found.deadlocked
 
 
 def test_nine_eighths_pause_after_every_eight() -> None:
@@ -111,9 +143,10 @@ def test_nine_eighths_pause_after_every_eight() -> None:
 def test_a_full_branch_of_a_multicast_stops_the_other() -> None:
     fan = color((E, RAMP), (RAMP, E | W), (W, RAMP))
     found = simulate(row([fan], [recv(0, 10)], [send(0, 10)], [recv(0, 10)]), np.array([[50, 0, 0]]))
-    # the branch to the west holds 6 + 2; room for the 9th is there when the take at 51 has come through `in` and `link`
-    assert cycles(found, 2) == [6, 7, 8, 9, 10, 11, 12, 13, 56, 57]
-    assert cycles(found, 0) == list(range(51, 61))
+    # the branch to the west holds 2 in `link`; the first is let in at 51 and taken at 53, so the 3rd moves on at 52 to
+    # both sides: it is let in a hop later, at 53, and taken at 55
+    assert cycles(found, 2) == [6, 7, *range(55, 63)]
+    assert cycles(found, 0) == list(range(53, 63))
 
 
 def test_two_colors_take_turns_on_a_link() -> None:
@@ -130,9 +163,11 @@ def test_a_control_wavelet_turns_a_ring_switch_and_ends_a_receive() -> None:
     turn = send(0, 1, control=control("advance"))
     told = [recv(0, 9)], [send(0, 2), turn, send(0, 1), turn, send(0, 1)], [recv(0, 9), recv(0, 1)]
     found = simulate(row([fan], *told))
+    # the first `recv` of the east ends with the control wavelet taken at 8 and is done at 9; the last wavelet is before
+    # its router at 9, and let in at 10, when the second `recv` begins to act
     assert cycles(found, 0) == [9, 10]
-    assert cycles(found, 2) == [6, 7, 8, 11]
-    assert found.clock.tolist() == [[11, 6, 12]]
+    assert cycles(found, 2) == [6, 7, 8, 12]
+    assert found.clock.tolist() == [[11, 6, 13]]
     assert not found.deadlocked
 
 
@@ -220,13 +255,38 @@ def test_pes_meet_with_the_host_and_wait_for_their_background() -> None:
     assert simulate(row([FORWARD], *told)).clock.tolist() == [[17, 41]]
 
 
+@pytest.mark.parametrize(("between", "cycle"), [(0, 1), (2, 3), (4, 5)])
+def test_two_instructions_of_a_pe_on_one_color_at_once_are_refused(between: int, cycle: int) -> None:
+    told = [recv(0, 1, background=True), Instruction("compute", between), recv(0, 1)]
+    with pytest.raises(WseError, match=rf"two instructions of PE \(1, 0\) use one color in cycle {cycle}$"):
+        simulate(row([FORWARD], [send(0, 2)], told))
+
+
+def test_one_instruction_after_another_may_use_a_color() -> None:
+    told = [recv(0, 1, background=True), Instruction("compute", 7), recv(0, 1)]
+    found = simulate(row([FORWARD], [send(0, 2)], told))
+    # the first is taken at 6 and done at 7; the second is let in at 8
+    assert cycles(found, 1) == [6, 10]
+
+
+def test_a_ninth_microthread_is_refused() -> None:
+    behind = [Instruction("compute", 5, background=True)] * 8
+    one_more = Instruction("compute", 1, background=True)
+    with pytest.raises(WseError, match=r"PE \(0, 0\) needs a ninth microthread in cycle 4"):
+        simulate(row([], [*behind, Instruction("compute", 4), one_more]))
+    assert simulate(row([], [*behind, Instruction("compute", 5), one_more])).clock.tolist() == [[6]]
+
+
+REFUSALS = ("two inputs", "two instructions", "ninth microthread")
+
+
 def outcome(case: Case, later: int = 0) -> Finished | None:
     shape = (case.program.rows, case.program.cols)
     start = np.zeros(shape, dtype=np.int64) if case.start is None else case.start
     try:
         return simulate(case.program, start + later, case.seed)
     except WseError as error:
-        assert "two inputs" in str(error)  # noqa: PT017 - whether it is raised differs from case to case
+        assert any(refusal in str(error) for refusal in REFUSALS)  # noqa: PT017 - whether it is raised differs
         return None
 
 

@@ -119,6 +119,8 @@ class Listing:
             if (array.elements, array.dtype) != (out.elements, out.dtype):
                 found, works = (f"{one.elements} × {one.dtype}" for one in (array, out))
                 raise WseError(f"vector {operation}: {array.name} is {found}; {works}, as {out.name} is, work")
+        if out.dtype == "int32" and any(s % 1 for s in sources if not isinstance(s, Array)):
+            raise WseError(f"vector {operation}: {out.name} is int32; whole numbers work")
         given = tuple(s.address if isinstance(s, Array) else float(s) for s in sources)
         self.told.append(
             Instruction("compute", cycles, vector=Vector(operation, out.dtype, out.words, out.address, given))

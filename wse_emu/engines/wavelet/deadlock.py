@@ -125,6 +125,6 @@ class Waits:
             return f"{self.program.color_name(color)} at router {place}"
         told = self.told(pe)
         if told is None:
-            return f"PE {place}, which runs nothing"
+            return f"PE {place}, which has ended"
         on = {told.source, told.target} - {-1}
         return f"PE {place} in `{told.kind}`" + "".join(f" of {self.program.color_name(c)}" for c in sorted(on))

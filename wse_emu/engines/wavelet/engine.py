@@ -223,7 +223,7 @@ class Machine:
         clock = self.control.clock[inside]
         queues = (fabric.link, fabric.own, fabric.into)
         left = sum(int(queue.held(color).sum()) for queue in queues for color in range(len(program.colors)))
-        links = np.stack([tally.total() for tally in fabric.tallies])
+        links = fabric.tally.total()
         return Outcome(
             clock,
             links,

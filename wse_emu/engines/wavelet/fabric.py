@@ -17,6 +17,8 @@ from wse_emu.errors import WseError
 from wse_emu.fabric.directions import DIRECTIONS
 from wse_emu.fabric.routes import RAMP, port
 
+RAMP_OUT, TAKES, SENDS = 4, 5, 6
+
 
 class Bank:
     """Named arrays of planes, ``[…, color, words]``: at home for all colors, and copies of those that are live.
@@ -162,8 +164,11 @@ class Fabric:
         self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
         self.own = Queue("own", bank, own, ramp + combine, sparse=True)
         self.into = Queue("in", bank, into, ramp)
-        self.limits = [RunLimit(spec.link_interval, grid.words) for _ in range(5)]
-        self.tallies = [Tally(grid) for _ in DIRECTIONS]
+        self.limit = RunLimit(spec.link_interval, 7, grid.words)
+        """Of the four links, the ramp to the PE, and the PE's taking and sending."""
+        self.used = grid.zeros(7)
+        """What moved there in this cycle."""
+        self.tally = Tally(grid, 4)
         self._routes(colors)
         bank.add("since")
         self.crowded = 0
@@ -215,7 +220,9 @@ class Fabric:
         """Which queue the head comes from, and which links may be used."""
         self.from_link = self.inputs[0] | self.inputs[1] | self.inputs[2] | self.inputs[3]
         self.from_own = self.inputs[4]
-        self.busy = [way for way in DIRECTIONS if some(self.outputs[way])]
+        places = range(self.outputs.shape[1])
+        self.uses = [(way, place) for way in DIRECTIONS for place in places if some(self.outputs[way, place])]
+        self.busy = sorted({way for way, _ in self.uses})
 
     def use(self, colors: Iterable[int]) -> None:
         """Make ``colors`` live."""
@@ -230,7 +237,8 @@ class Fabric:
         for queue in (self.link, self.own, self.into):
             queue.use()
         shape = self.from_link.shape
-        self._shifted, self._blocked, self._arriving, self._out, self._own_head = np.zeros((5, *shape), dtype=np.uint64)
+        self._blocked, self._arriving, self._own_head = np.zeros((3, *shape), dtype=np.uint64)
+        self._shifted, self._out = np.zeros((2, shape[-1]), dtype=np.uint64)
         self._own_room = self.own.room if self.bank.words is None else np.zeros(shape, dtype=np.uint64)
         self._zero = np.zeros(shape[-1:], dtype=np.uint64)
 
@@ -301,22 +309,22 @@ class Fabric:
     def _can_move(self, head: Plane, bound: Plane) -> Plane:
         blocked, shifted = self._blocked, self._shifted
         blocked[...] = 0
-        pausing: list[tuple[int, Plane]] = []
-        for way in self.busy:
-            room = self.link.room
+        limit = self.limit
+        pausing: list[tuple[int, Plane]] = [(way, limit.blocked[way]) for way in self.busy if limit.some[way]]
+        for way, place in self.uses:
+            room = self.link.room[place]
             if self.switching:
-                room = room & self.inputs[way.opposite]
+                room = room & self.inputs[way.opposite, place]
             self.grid.towards(way.opposite, room, shifted)
             np.bitwise_not(shifted, out=shifted)
-            if self.limits[way].some:
-                pausing.append((way, self.limits[way].blocked))
-                np.bitwise_or(shifted, self.limits[way].blocked, out=shifted)
-            np.bitwise_and(shifted, self.outputs[way], out=shifted)
-            np.bitwise_or(blocked, shifted, out=blocked)
+            if limit.some[way]:
+                np.bitwise_or(shifted, limit.blocked[way], out=shifted)
+            np.bitwise_and(shifted, self.outputs[way, place], out=shifted)
+            np.bitwise_or(blocked[place], shifted, out=blocked[place])
         full = ~(self.into.room & bound)
-        if self.limits[4].some:
-            pausing.append((4, self.limits[4].blocked))
-            full |= self.limits[4].blocked
+        if limit.some[RAMP_OUT]:
+            pausing.append((RAMP_OUT, limit.blocked[RAMP_OUT]))
+            full |= limit.blocked[RAMP_OUT]
         full &= self.to_ramp
         np.bitwise_or(blocked, full, out=blocked)
         if pausing and self.turns.live:
@@ -340,17 +348,17 @@ class Fabric:
         hop, ramp = self.spec.hop_cycles, self.spec.ramp_cycles
         arriving, out = self._arriving, self._out
         arriving[...] = 0
-        for way in DIRECTIONS:
-            if way not in self.busy:
-                self.limits[way].moved(None)
-                continue
-            np.bitwise_and(moved, self.outputs[way], out=out)
-            used = np.bitwise_or.reduce(out, axis=0)
-            self.limits[way].moved(used)
-            self.tallies[way].add(used)
-            np.bitwise_or(arriving, self.grid.towards(way, out, self._shifted), out=arriving)
+        used = self.used
+        used[:RAMP_OUT] = 0
+        for way, place in self.uses:
+            np.bitwise_and(moved[place], self.outputs[way, place], out=out)
+            np.bitwise_or(used[way], out, out=used[way])
+            self.grid.towards(way, out, self._shifted)
+            np.bitwise_or(arriving[place], self._shifted, out=arriving[place])
+        self.tally.add(used[:RAMP_OUT])
         into = moved & self.to_ramp
-        self.limits[4].moved(np.bitwise_or.reduce(into, axis=0))
+        np.bitwise_or.reduce(into, axis=0, out=used[RAMP_OUT])
+        self.limit.moved(used, anything=some(used))
         self.link.coming(time + hop)[...] |= arriving
         self.into.coming(time + ramp)[...] |= into
         self.link.step(self.link_moved, arriving)

@@ -25,7 +25,9 @@ def _on(dtype: object, function: Callable[..., np.ndarray]) -> Callable[[np.ndar
     """``function`` on 32-bit words that hold one or two of ``dtype``."""
 
     def apply(came: np.ndarray, mine: np.ndarray) -> np.ndarray:
-        return np.asarray(function(came.view(dtype), mine.view(dtype)), dtype=dtype).view(np.uint32)  # type: ignore[call-overload, no-any-return]
+        with np.errstate(all="ignore"):  # what overflows becomes infinite, as on the machine
+            made = np.asarray(function(came.view(dtype), mine.view(dtype)), dtype=dtype)  # type: ignore[call-overload]
+        return np.asarray(made.view(np.uint32))
 
     return apply
 
@@ -91,7 +93,7 @@ class Payloads:
         if wanted > MOST_BYTES:
             raise WseError(
                 f"payloads of {colors} colors on {program.rows}×{program.cols} PEs would take {wanted >> 20} MiB; "
-                f"a smaller mesh, or a program without a memory, works"
+                "a smaller mesh, or fewer colors, work"
             )
         self.program, self.grid, self.fabric = program, grid, fabric
         self.link, self.own, self.into = (Line(colors, grid.bits, room) for _ in range(3))
@@ -265,7 +267,8 @@ class Payloads:
         sources = [read(at) if isinstance(at, int) else np.asarray(at, dtype=kind) for at in told.sources]
         if told.operation == "fma":
             sources.append(read(told.target))
-        made = np.asarray(_VECTOR[told.operation](*sources), dtype=kind)
+        with np.errstate(all="ignore"):
+            made = np.asarray(_VECTOR[told.operation](*sources), dtype=kind)
         made = np.ascontiguousarray(np.broadcast_to(made, read(told.target).shape))
         self.memory[pes, told.target : told.target + told.words] = made.view(np.uint32)
 

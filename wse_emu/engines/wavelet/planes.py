@@ -12,8 +12,10 @@ import numpy as np
 from wse_emu.fabric.directions import Direction
 
 Plane = np.ndarray
-FEW = 4096
-"""Words of a plane below which picking some of them takes longer than working on all."""
+FEW = 1 / 4
+"""Share of a plane's words up to which picking them is faster than working on all."""
+SMALL = 4096
+"""Words up to which counting bits is the fastest way to see whether there are any."""
 _ONE, _TOP = np.uint64(1), np.uint64(63)
 
 
@@ -82,7 +84,7 @@ def has(plane: Plane, bits: np.ndarray) -> np.ndarray:
 
 def some(plane: Plane) -> bool:
     """Whether any bit is set: what `any` says, several times as fast."""
-    return bool(np.count_nonzero(plane) if plane.size < FEW else plane.max())
+    return bool(np.count_nonzero(plane) if plane.size < SMALL else plane.max())
 
 
 def nonzero(sliced: np.ndarray, out: Plane | None = None) -> Plane:
@@ -121,55 +123,60 @@ def sliced(number: int, bits: int) -> list[bool]:
 
 
 class RunLimit:
-    """Which PEs (or links) may move now, at one wavelet per ``interval``: n or (b+1)/b cycles."""
+    """Where something may move now, at one wavelet per ``interval``: n or (b+1)/b cycles.
 
-    def __init__(self, interval: Fraction, words: int) -> None:
+    Planes are ``[count, words]``.
+    """
+
+    def __init__(self, interval: Fraction, count: int, words: int) -> None:
         whole = interval.denominator == 1
         self.free = interval == 1
         self._combine = np.bitwise_or if whole else np.bitwise_and
         self.window = int(interval) - 1 if whole else interval.denominator
         spans = [1 << k for k in range(max(1, self.window).bit_length())]
         self._spans = [s for s in spans if s <= self.window]
-        self._none = np.zeros(words, dtype=np.uint64)
-        self._held = [[self._none] * (2 * s) for s in self._spans]
+        self._held = [np.zeros((2 * s, count, words), dtype=np.uint64) for s in self._spans]
         self._time = self._quiet = 0
-        self.blocked = np.zeros(words, dtype=np.uint64)
-        self.some = False
+        self.blocked = np.zeros((count, words), dtype=np.uint64)
+        self.some = [False] * count
         """Whether any is blocked."""
 
-    def moved(self, plane: Plane | None) -> None:
-        """Note what moved in this cycle (None: nothing); called once a cycle. ``plane`` must not change any more."""
+    def moved(self, planes: Plane, *, anything: bool) -> None:
+        """Note what moved in this cycle (``anything``: whether there was any); called once a cycle."""
         if self.free:
             return
-        self._quiet = self._quiet + 1 if plane is None else 0
+        self._quiet = 0 if anything else self._quiet + 1
         if self._quiet > 2 * self.window + 1:
             return
         self._time += 1
-        now = self._none if plane is None else plane
+        now = planes
         for span, held in zip(self._spans, self._held, strict=True):
-            held[self._time % (2 * span)] = now
+            here = held[self._time % (2 * span)]
+            here[...] = now
             if 2 * span <= self.window:
-                now = self._combine(now, held[(self._time - span) % (2 * span)])
+                now = self._combine(here, held[(self._time - span) % (2 * span)])
         longest = self._spans[-1]
         back = self._held[-1][(self._time - (self.window - longest)) % (2 * longest)]
         self._combine(now, back, out=self.blocked)
-        self.some = some(self.blocked)
+        self.some = [some(plane) for plane in self.blocked]
 
 
 class Turns:
     """Who goes first among colors that compete at a PE: whose last move is longer ago, at first the lower color.
 
-    For each pair (i < j) with the plane of where the two may compete, one plane says where j goes before i. Where a
-    pair competes in few words only, just those are worked on.
+    For each pair (i < j) with the plane of where the two may compete, one plane says where j goes before i. If that
+    is in few words only, just those are worked on.
     """
 
     def __init__(self, sharing: dict[tuple[int, int], Plane]) -> None:
         self.sharing = {pair: where for pair, where in sharing.items() if where.any()}
-        self._words: dict[tuple[int, int], np.ndarray | slice] = {}
-        for pair, where in self.sharing.items():
-            words = np.flatnonzero(where)
-            self._words[pair] = words if len(words) < len(where) // 4 and len(where) > FEW else slice(None)
-        self._later = {pair: np.zeros_like(where[self._words[pair]]) for pair, where in self.sharing.items()}
+        self._words: np.ndarray | slice = slice(None)
+        if self.sharing:
+            words = np.flatnonzero(np.bitwise_or.reduce(list(self.sharing.values()), axis=0))
+            if len(words) < FEW * len(next(iter(self.sharing.values()))):
+                self._words = words
+                self.sharing = {pair: where[words] for pair, where in self.sharing.items()}
+        self._later = {pair: np.zeros_like(where) for pair, where in self.sharing.items()}
         self._live: list[tuple[tuple[int, int], int, int]] = []
         self._noted: list[Plane] = []
 
@@ -186,7 +193,7 @@ class Turns:
 
     def moved(self, moved: Plane) -> None:
         """Note who moved in this cycle, ``[color, words]``, which must not change any more."""
-        self._noted.append(moved)
+        self._noted.append(moved[:, self._words])
 
     def settle(self) -> None:
         """Bring the turns up to date: before a choice, or when other colors come to hand.
@@ -195,57 +202,59 @@ class Turns:
         """
         if not self._noted:
             return
-        since = self._noted[0] if len(self._noted) == 1 else np.bitwise_or.reduce(np.stack(self._noted), axis=0)
+        noted = self._noted
+        since = noted[0] if len(noted) == 1 else np.bitwise_or.reduce(np.stack(noted), axis=0)
         stayed = ~since
-        once = len(self._noted) == 1
         for pair, i, j in self._live:
-            later, words = self._later[pair], self._words[pair]
-            if once:  # colors that share an output do not both move in a cycle
-                np.bitwise_or(later, since[i, words], out=later)
-                np.bitwise_and(later, stayed[j, words], out=later)
-                continue
-            both = since[i, words] & since[j, words]
-            np.bitwise_and(both, self.sharing[pair][words], out=both)
-            for moved in self._noted if some(both) else ():
-                np.bitwise_or(later, moved[i, words], out=later)
-                np.bitwise_and(later, ~moved[j, words], out=later)
-            np.bitwise_or(later, since[i, words] & ~both, out=later)
-            np.bitwise_and(later, stayed[j, words] | both, out=later)
-        for pair, i, j in self._alone:
-            later, words = self._later[pair], self._words[pair]
-            if i is not None:
-                np.bitwise_or(later, since[i, words], out=later)
-            elif j is not None:
-                np.bitwise_and(later, stayed[j, words], out=later)
-        self._noted.clear()
+            later = self._later[pair]
+            if len(noted) > 1 and some(since[i] & since[j] & self.sharing[pair]):
+                self._replay(later, i, j)
+            else:  # colors that share an output do not both move in a cycle
+                np.bitwise_or(later, since[i], out=later)
+                np.bitwise_and(later, stayed[j], out=later)
+        for pair, i_alone, j_alone in self._alone:
+            later = self._later[pair]
+            if i_alone is not None:
+                np.bitwise_or(later, since[i_alone], out=later)
+            elif j_alone is not None:
+                np.bitwise_and(later, stayed[j_alone], out=later)
+        noted.clear()
+
+    def _replay(self, later: Plane, i: int, j: int) -> None:
+        """Cycle after cycle, since some PEs saw both colors move."""
+        for moved in self._noted:
+            np.bitwise_or(later, moved[i], out=later)
+            np.bitwise_and(later, ~moved[j], out=later)
 
     def choose(self, can: Plane, sharing: dict[tuple[int, int], Plane] | None = None) -> bool:
         """Clear those in ``can`` ``[color, words]`` that must wait; whether there are any.
 
         ``sharing``: where pairs compete now, if that changes.
         """
-        if not _meet(can):
+        here = can[:, self._words]
+        if not _meet(here):
             return False
-        lose: list[tuple[int, np.ndarray | slice, Plane]] = []
+        lose: list[tuple[int, Plane]] = []
         for pair, i, j in self._live:
-            words = self._words[pair]
-            both = can[i, words] & can[j, words]
-            np.bitwise_and(both, (sharing or self.sharing)[pair][words], out=both)
+            both = here[i] & here[j]
+            np.bitwise_and(both, self.sharing[pair] if sharing is None else sharing[pair][self._words], out=both)
             if some(both):
                 self.settle()
                 first = both & self._later[pair]
-                lose += [(i, words, first), (j, words, both ^ first)]
-        for place, words, plane in lose:
-            can[place, words] &= ~plane
+                lose += [(i, first), (j, both ^ first)]
+        for place, plane in lose:
+            here[place] &= ~plane
+        if lose:
+            can[:, self._words] = here
         return bool(lose)
 
     def came_second(self, waiting: Plane) -> bool:
         """Whether any in ``waiting`` ``[color, words]`` has moved less recently than a color that it competes with."""
         self.settle()
+        here = waiting[:, self._words]
         for pair, i, j in self._live:
-            words = self._words[pair]
-            where, later = self.sharing[pair][words], self._later[pair]
-            if some(waiting[i, words] & where & ~later) or some(waiting[j, words] & where & later):
+            where, later = self.sharing[pair], self._later[pair]
+            if some(here[i] & where & ~later) or some(here[j] & where & later):
                 return True
         return False
 
@@ -263,20 +272,20 @@ class Tally:
     """Counts per bit how often it was set: bit-sliced up to 2⁸, with carries that wait until their level's turn.
 
     A level's carry comes at most every second time that the level is worked on, so level k needs work only every 2ᵏ
-    cycles.
+    cycles. Planes are ``[count, words]``.
     """
 
     LEVELS = 8
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, count: int) -> None:
         self._grid = grid
-        self._planes, self._carries = grid.zeros(self.LEVELS), grid.zeros(self.LEVELS + 1)
-        self._total = np.zeros((grid.rows, grid.cols), dtype=np.int64)
+        self._planes, self._carries = grid.zeros(self.LEVELS, count), grid.zeros(self.LEVELS + 1, count)
+        self._total = np.zeros((count, grid.rows, grid.cols), dtype=np.int64)
         self._time = 0
 
-    def add(self, plane: Plane) -> None:
-        """Count 1 where ``plane`` is set."""
-        self._carries[0] = plane
+    def add(self, planes: Plane) -> None:
+        """Count 1 where ``planes`` are set."""
+        self._carries[0] = planes
         self._time += 1
         for level in range(self.LEVELS):
             if self._time & ((1 << level) - 1):
@@ -284,16 +293,16 @@ class Tally:
             carry, held = self._carries[level], self._planes[level]
             np.bitwise_or(self._carries[level + 1], carry & held, out=self._carries[level + 1])
             np.bitwise_xor(held, carry, out=held)
-            carry[:] = 0
+            carry[...] = 0
         self._flush()
 
     def _flush(self) -> None:
         overflow = self._carries[self.LEVELS]
         self._total += self._grid.unpack(overflow).astype(np.int64) << self.LEVELS
-        overflow[:] = 0
+        overflow[...] = 0
 
     def total(self) -> np.ndarray:
-        """Counts so far, int64 ``[rows, cols]``."""
+        """Counts so far, int64 ``[count, rows, cols]``."""
         out = self._total.copy()
         for level in range(self.LEVELS):
             out += self._grid.unpack(self._planes[level]).astype(np.int64) << level

@@ -7,7 +7,7 @@ import numpy as np
 
 from wse_emu.engines.code import FabricProgram, Instruction
 from wse_emu.engines.semantics import datapath_interval
-from wse_emu.engines.wavelet.fabric import Bank, Fabric
+from wse_emu.engines.wavelet.fabric import SENDS, TAKES, Bank, Fabric
 from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Turns, nonzero, sliced, some, take_one
 from wse_emu.errors import WseError
 
@@ -28,7 +28,8 @@ class Side:
     """One direction of the PEs' datapaths: receiving or sending."""
 
     name: str
-    limit: RunLimit
+    row: int
+    """Among what the fabric's limit keeps an eye on."""
     slow: RunLimit | None
     """Of instructions that add, where adding takes longer than a link."""
     turns: Turns
@@ -58,8 +59,8 @@ class Streams:
             none = grid.zeros()
             sharing = {(i, j): users.get((name, i), none) & users.get((name, j), none) for i, j in pairs}
             link = program.spec.link_interval
-            slow = RunLimit(Fraction(interval), grid.words) if interval != link else None
-            side = Side(name, RunLimit(link, grid.words), slow, Turns(sharing))
+            slow = RunLimit(Fraction(interval), 1, grid.words) if interval != link else None
+            side = Side(name, TAKES if name == "take" else SENDS, slow, Turns(sharing))
             self.sides.append(side)
         self.taking, self.sending = self.sides
         self.pairs = sorted({(i.source, i.target) for i in told if i.kind == "recv_op_send"})
@@ -214,18 +215,18 @@ class Streams:
         return self._choose(self.taking, can)
 
     def _choose(self, side: Side, can: Plane) -> Plane:
-        if side.limit.some:
-            can &= ~side.limit.blocked
-        if side.slow is not None and side.slow.some:
+        limit, used = self.fabric.limit, self.fabric.used[side.row]
+        if limit.some[side.row]:
+            can &= ~limit.blocked[side.row]
+        if side.slow is not None and side.slow.some[0]:
             live = self.bank.live
-            can &= ~(side.slow.blocked & np.bitwise_or.reduce(live[side.name] & live[f"{side.name} adding"], axis=0))
+            can &= ~(side.slow.blocked[0] & np.bitwise_or.reduce(live[side.name] & live[f"{side.name} adding"], axis=0))
         if side.turns.live:
             side.turns.choose(can)
             side.turns.moved(can)
-        used = np.bitwise_or.reduce(can, axis=0)
-        side.limit.moved(used)
+        np.bitwise_or.reduce(can, axis=0, out=used)
         if side.slow is not None:
-            side.slow.moved(used)
+            side.slow.moved(used[None], anything=some(used))
         return can
 
     def _targets(self, taken: Plane) -> Plane | None:

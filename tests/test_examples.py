@@ -1,0 +1,79 @@
+"""The examples run as a user would run them, and every code block of docs/fabric-kernels.md prints what it says."""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "chain_reduce.py"
+GUIDE = ROOT / "docs" / "fabric-kernels.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:```\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+"""A block of Python and, directly after it, what it prints."""
+
+
+def chain_reduce(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLE), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "PYTHONUTF8": "1"}
+    )
+
+
+CONSTANTS = {"wse2": (1, 2 * 2 + 2), "mini": (9 / 8, 2 * 2 + 2 + 8)}
+"""Interval and stage: B + (2·T_R + 2)(P − 1) of HPDC 2024, and the same with the constants of WSE-3."""
+
+
+@pytest.mark.parametrize("wafer", CONSTANTS)
+@pytest.mark.parametrize(("rows", "pes", "elements"), [(1, 2, 1), (3, 7, 8)])
+def test_the_chain_reduction_gives_numpys_sum_in_the_cycles_of_the_closed_form(
+    wafer: str, rows: int, pes: int, elements: int
+) -> None:
+    interval, stage = CONSTANTS[wafer]
+    done = chain_reduce("--wafer", wafer, "--rows", rows, "--pes", pes, "--elements", elements)
+    assert done.returncode == 0, done.stderr
+    held = np.random.default_rng(0).integers(-9, 10, (rows, pes, elements))
+    cycles = ceil(elements * interval) + stage * (pes - 1)
+    said = [line.split() for line in done.stdout.splitlines()]
+    assert said[0] == ["result", *map(str, held[0].sum(axis=0))]
+    assert said[1] == ["as", "numpy's", "yes"]
+    assert said[2] == ["cycles", str(cycles)]
+    assert said[3][:3] == ["closed", "form", str(cycles)]
+    assert said[4] == ["wavelets", str(elements), "over", "each", "link"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--pes", 1), "--pes 1: a chain has 2 PEs or more"),
+        (("--pes", 17, "--wafer", "mini"), "leaves the mesh of 16×16"),
+    ],
+)
+def test_the_chain_reduction_says_what_works(arguments: tuple[object, ...], said: str) -> None:
+    done = chain_reduce(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_block_of_the_guide_prints_what_it_says() -> None:
+    text = GUIDE.read_text("utf-8")
+    blocks = BLOCK.findall(text)
+    assert len(blocks) == text.count("```python")
+    names: dict[str, object] = {}
+    for code, said in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, str(GUIDE), "exec"), names)
+        assert printed.getvalue().split() == said.split(), code
+
+
+def test_the_guides_worked_example_is_the_example() -> None:
+    worked = BLOCK.findall(GUIDE.read_text("utf-8"))[0][0]
+    assert worked[worked.index("def chain") :] in EXAMPLE.read_text("utf-8")
