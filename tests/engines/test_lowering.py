@@ -4,8 +4,9 @@ from collections import defaultdict
 
 import pytest
 
+from wse_emu.engines.code import Instruction
 from wse_emu.engines.estimate import Estimator
-from wse_emu.engines.lowering import Instruction, lower_broadcast, lower_reduce, program_routes
+from wse_emu.engines.lowering import lower_broadcast, lower_reduce, program_routes
 from wse_emu.fabric import Mesh
 from wse_emu.fabric.routes import RAMP, allocate_colors, check_route
 from wse_emu.hardware import load_wafer

@@ -1,12 +1,14 @@
 """Whole tokens, cycle by cycle, beside the timing model's."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from tests.engines.test_wafer_clock import IN_A_ROW, SPEC, pipeline, shared
 from wse_emu.engines.assembly import assemble
 from wse_emu.engines.wafer_clock import TimingEngine
-from wse_emu.engines.wavelet import Machine
+from wse_emu.engines.wavelet import Machine, Outcome
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
@@ -47,9 +49,14 @@ def test_kernels_share_a_token_as_the_timing_model_says() -> None:
 
 
 def test_equal_tokens_run_once_and_only_the_first_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = []
+    runs: list[Machine] = []
     run = Machine.run
-    monkeypatch.setattr(Machine, "run", lambda self, progress=None: runs.append(self) or run(self, progress))
+
+    def noted(machine: Machine, progress: Callable[[int], None] | None = None) -> Outcome:
+        runs.append(machine)
+        return run(machine, progress)
+
+    monkeypatch.setattr(Machine, "run", noted)
     clock = WaveletClock(PROGRAMS["shared"], SPEC, recorder=Recorder(10**6))
     first = clock.token(0)
     assert clock.token(1) is first
