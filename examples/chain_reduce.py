@@ -1,4 +1,3 @@
-# ruff: noqa: T201, an example prints
 """Sum what every PE of a row holds into the first one: ``python examples/chain_reduce.py --pes 12 --elements 32``.
 
 Each PE adds what it holds to what comes from the east and passes the sum on, wavelet by wavelet. PEs send on two

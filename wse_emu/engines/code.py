@@ -70,6 +70,15 @@ class Instruction:
     meets: int = 0
     """For `host`: how many PEs meet here; 0: all that run anything."""
 
+    def __post_init__(self) -> None:
+        """WseError for what no PE can do."""
+        if self.control >= 0 and (self.kind != "send" or self.wavelets != 1):
+            raise WseError(f"{self.kind} of {self.wavelets} wavelets: a control wavelet is a `send` of one")
+        if self.background and self.kind in {"wait", "host"}:
+            raise WseError(f"`{self.kind}` in the background: only streams and `compute` run there")
+        if self.wavelets < 0:
+            raise WseError(f"{self.kind} of {self.wavelets}: 0 or more works")
+
 
 def control(*commands: str, value: int = 0) -> int:
     """A control wavelet: up to eight of :data:`COMMANDS` in the upper 24 bits, ``value`` in the lower 8."""

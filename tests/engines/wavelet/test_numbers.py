@@ -88,7 +88,7 @@ def test_argmax_gives_the_same_bits_ties_included(algorithm: str, extent: int, s
     along_y=st.booleans(),
     wafer=WAFERS,
 )
-def test_shifts_carry_every_word_to_its_place(  # noqa: PLR0917
+def test_shifts_carry_every_word_to_its_place(
     extent: int, words: int, distance: int, along_y: bool, wafer: str
 ) -> None:
     rows, cols = (extent, 2) if along_y else (2, extent)

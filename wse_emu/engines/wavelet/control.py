@@ -23,6 +23,8 @@ Start = Callable[[Instruction, np.ndarray, int], None]
 """Streams begin to act: the instruction, the PEs' bits, its place in the table."""
 
 
+ORDER = {"act": 0, "background": 1, "main": 2, "idle": 3, "begin": 4}
+"""What is due in one cycle, in the order in which it happens."""
 NO_STREAM = ("compute", "wait", "host")
 
 
@@ -111,25 +113,30 @@ class Control:
         some = False
         for moment, entries in self.calendar.until(time):
             some = True
-            done = []
-            for what, index, pes in entries:
-                if what == "act":
-                    self.begin(self.code.instructions[index], pes, index)
-                elif what == "background":
-                    done += self._background_done(moment, index, pes)
-                elif what == "idle":
-                    assert self.tasks is not None
-                    self.tasks.idle(pes)
-                elif what == "begin":
-                    self._issue(moment, self._enter(pes), pes)
-                else:
-                    self._complete(self.code.instructions[index], pes)
-                    done.append(pes)
-            if done:
-                self.done(moment, np.concatenate(done))
+            self._happen(moment, sorted(entries, key=lambda entry: ORDER[entry[0]]))
             if self.tasks is not None:
                 self.tasks.dispatch(moment)
         return some
+
+    def _happen(self, moment: int, entries: list[tuple[str, int, np.ndarray]]) -> None:
+        done: list[np.ndarray] = []
+        begin: list[np.ndarray] = []
+        for what, index, pes in entries:
+            if what == "act":
+                self.begin(self.code.instructions[index], pes, index)
+            elif what == "background":
+                done += self._background_done(moment, index, pes)
+            elif what == "main":
+                self._complete(self.code.instructions[index], pes)
+                done.append(pes)
+            elif what == "begin":
+                begin.append(pes)
+            elif self.tasks is not None:
+                self.tasks.idle(pes)
+        if done:
+            self.done(moment, np.concatenate(done))
+        for pes in begin:
+            self._issue(moment, self._enter(pes), pes)
 
     def _complete(self, told: Instruction, pes: np.ndarray) -> None:
         """What an instruction leaves when it is done."""
@@ -209,7 +216,9 @@ class Control:
             self.waiting[pes[busy]] = True
             if not busy.all():
                 self.done(time, pes[~busy])
-        elif told.wavelets == 0 and not told.background:
+        elif told.wavelets == 0:
+            if self.tasks is not None and told.activates >= 0:
+                self.tasks.activate(told.activates, pes)
             self.done(time, pes)
         else:
             self._issue_stream(time, index, told, pes)

@@ -187,10 +187,7 @@ class Streams:
         taken = self._take(live["take"] & fabric.into.head)
         data = taken if control is None else taken & ~control
         forwarded = self._pass_on(data, time)
-        kept = forwarded if control is None else self._targets(taken)
         can_send = live["send"] & fabric.own_room
-        if kept is not None:
-            can_send &= ~kept
         emitted = self._choose(self.sending, can_send)
         fabric.own.coming(time + self.spec.ramp_cycles)[...] |= fabric.own_part(emitted)
         self.emitted = emitted
@@ -229,18 +226,14 @@ class Streams:
             side.slow.moved(used[None], anything=some(used))
         return can
 
-    def _targets(self, taken: Plane) -> Plane | None:
-        """Where what was taken goes on to, ``[live, words]``; None: nowhere."""
+    def _pass_on(self, taken: Plane, time: int) -> Plane | None:
+        """Wavelets that are taken and go on, where they enter out queues, ``[live, words]``; None: nowhere."""
         forwarded = None
         for plane, pair, source, target in self._live_pairs:
             if self._forwarding[pair]:
                 if forwarded is None:
                     forwarded = np.zeros_like(taken)
                 forwarded[target] |= taken[source] & plane
-        return forwarded
-
-    def _pass_on(self, taken: Plane, time: int) -> Plane | None:
-        forwarded = self._targets(taken)
         if forwarded is not None:
             due = time + self.spec.combine_cycles + self.spec.ramp_cycles
             self.fabric.own.coming(due)[...] |= self.fabric.own_part(forwarded)
