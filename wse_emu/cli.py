@@ -15,6 +15,8 @@ from wse_emu.errors import WseError
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 models_app = typer.Typer(help="Models that are known by name.")
 app.add_typer(models_app, name="models")
+bench_app = typer.Typer(help="Measure the emulator and its kernels on this machine.")
+app.add_typer(bench_app, name="bench")
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What wrong options raise: click's UsageError, which typer brings along under a name that depends on its version."""
@@ -161,6 +163,48 @@ def fetch_model(name: Annotated[str, typer.Argument(help="smollm2")]) -> None:
 
     path = fetch(name, lambda line: typer.echo(line, err=True))
     typer.echo(str(path))
+
+
+@bench_app.command("fabric")
+def bench_fabric(  # noqa: PLR0917
+    workload: Annotated[list[str] | None, typer.Option(help="streams, all_reduce:tree, …; several work.")] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="ROWSxCOLUMNS of the mesh.  [default: a short set of meshes]")
+    ] = None,
+    colors: Annotated[int | None, typer.Option(help="Of the streams, 1 to 24.")] = None,
+    load: Annotated[float | None, typer.Option(help="Of the streams' links, above 0 to 1.")] = None,
+    wavelets: Annotated[int | None, typer.Option(help="Of each stream, or each PE.")] = None,
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Router-cycles per second of the wavelet engine, delivered traffic, latencies and what was the limit."""
+    from wse_emu.report.bench_fabric import FabricOptions, run_bench_fabric
+
+    run_bench_fabric(FabricOptions(workload or [], _grid(grid), colors, load, wavelets, wafer, json_output))
+
+
+@bench_app.command("kernels")
+def bench_kernels(  # noqa: PLR0917
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="gemv, mlp, …, or module:function of your own; several work.")
+    ] = None,
+    grid: Annotated[str, typer.Option(help="ROWSxCOLUMNS of PEs.")] = "32x32",
+    size: Annotated[list[int] | None, typer.Option(help="Of the kernel; several work.  [default: 1024]")] = None,
+    backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
+    engine: Annotated[str, typer.Option(help="Of the cycles: timing, or wavelet for exact ones beside it.")] = "timing",
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Each kernel's emulated cycles, wavelets and bytes beside the time of its numbers on this machine.
+
+    Your own kernel is a function (Builder, size) -> Value that declares its inputs and weights on the builder.
+    """
+    from wse_emu.report.bench_kernels import KernelOptions, run_bench_kernels
+
+    sys.path.insert(0, "")  # a kernel of one's own lies where one is
+    shape = _grid(grid)
+    assert shape is not None
+    run_bench_kernels(KernelOptions(kernel or [], shape, size or [1024], backend, engine, wafer, json_output))
 
 
 def _ids(text: str | None) -> list[int] | None:

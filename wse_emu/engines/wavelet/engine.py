@@ -14,7 +14,7 @@ from wse_emu.engines.wavelet.deadlock import explain
 from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.payload import Payloads
 from wse_emu.engines.wavelet.planes import Grid, some
-from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.engines.wavelet.recorder import Watcher
 from wse_emu.engines.wavelet.streams import RECEIVING, Streams
 from wse_emu.engines.wavelet.tasks import Tasks
 from wse_emu.errors import WseError
@@ -50,7 +50,7 @@ class Machine:
     """One run of one program."""
 
     def __init__(
-        self, program: FabricProgram, start: np.ndarray | None = None, seed: int = 0, recorder: Recorder | None = None
+        self, program: FabricProgram, start: np.ndarray | None = None, seed: int = 0, recorder: Watcher | None = None
     ) -> None:
         self.program, self.recorder = program, recorder
         self.grid = Grid(program.rows, program.cols)
@@ -69,6 +69,8 @@ class Machine:
         pauses = spec.link_interval + datapath_interval(spec, program.dtype)
         self._quiet_after = ceil(spec.hop_cycles + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
         """Cycles without a move after which nothing is under way any more."""
+        self.peak_state_bytes = 0
+        """Of the planes that a cycle works on, at most."""
         self._last_act: dict[int, int] = {}
         self._wanted: set[int] = set()
         self._entry: dict[tuple[str, int], np.ndarray] = {}
@@ -131,7 +133,7 @@ class Machine:
         taken, sent = streams.act(time, control)
         moved = fabric.route(time, streams.bound)
         if self.recorder is not None:
-            self.recorder.note(time, self.grid, fabric.bank.active, fabric.heads, moved)
+            self.recorder.note(time, self, moved, taken, streams.emitted)
         if payloads is not None and control is not None:
             payloads.send(streams.emitted, self._by_entry)
             payloads.take(taken, control, self._by_entry)
@@ -192,6 +194,8 @@ class Machine:
         if wanted != set(self.fabric.bank.active) or not self.fabric.bank.live:
             self.fabric.use(wanted)
             self.streams.use()
+            state = sum(planes.nbytes for planes in self.fabric.bank.live.values())
+            self.peak_state_bytes = max(self.peak_state_bytes, state)
 
     def _rest(self, time: int) -> bool:
         """Whether any color moved since the last look. Those that have rested for long do not stay live.

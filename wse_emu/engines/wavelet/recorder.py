@@ -1,10 +1,21 @@
 """What happened when: moves of wavelets and waits, gathered while a machine runs, up to a limit."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from wse_emu.engines.wavelet.planes import Grid, Plane
+
+if TYPE_CHECKING:
+    from wse_emu.engines.wavelet.engine import Machine
+
+
+class Watcher(Protocol):
+    """Looks on while a machine runs."""
+
+    def note(self, time: int, machine: "Machine", moved: Plane, taken: Plane, sent: Plane) -> None:
+        """One cycle: what the routers moved, and what instructions took and sent, ``[live, words]``."""
 
 
 @dataclass
@@ -21,13 +32,13 @@ class Recorder:
     grid: Grid | None = None
     _waiting: dict[int, Plane] = field(default_factory=dict)
 
-    def note(self, time: int, grid: Grid, colors: list[int], heads: Plane, moved: Plane) -> None:
-        """One cycle: planes ``[live, words]`` of the live ``colors``."""
+    def note(self, time: int, machine: "Machine", moved: Plane, taken: Plane, sent: Plane) -> None:  # noqa: ARG002
+        """One cycle of ``machine``; planes ``[live, words]``."""
         if self.cut is not None:
             return
-        self.grid = grid
-        stays = heads & ~moved
-        for place, color in enumerate(colors):
+        self.grid = grid = machine.grid
+        stays = machine.fabric.heads & ~moved
+        for place, color in enumerate(machine.fabric.bank.active):
             before = self._waiting.get(color)
             if before is None:
                 before = np.zeros_like(stays[place])
