@@ -240,7 +240,6 @@ class Fabric:
         self._blocked, self._arriving, self._own_head = np.zeros((3, *shape), dtype=np.uint64)
         self._shifted, self._out = np.zeros((2, shape[-1]), dtype=np.uint64)
         self._own_room = self.own.room if self.bank.words is None else np.zeros(shape, dtype=np.uint64)
-        self._zero = np.zeros(shape[-1:], dtype=np.uint64)
 
     def _own_words(self, colors: list[int]) -> np.ndarray | None:
         """The words of planes with PEs that send any of ``colors``; None: too many to pick them."""

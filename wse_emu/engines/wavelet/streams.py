@@ -106,8 +106,8 @@ class Streams:
         else:
             self.to_take.set(color, instruction.wavelets - 1, mask)
             for count in np.unique(waiting).tolist():
-                some = self.grid.mask(pes[waiting == count])
-                self.to_let_in.set(color, max(0, instruction.wavelets - count), some)
+                alike = self.grid.mask(pes[waiting == count])
+                self.to_let_in.set(color, max(0, instruction.wavelets - count), alike)
         if self.several:
             self._bind(instruction, mask)
         side.streams += len(pes)
