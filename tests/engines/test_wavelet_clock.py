@@ -4,16 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.engines.streams import Case, cases
 from tests.engines.test_wafer_clock import IN_A_ROW, SPEC, pipeline, shared
-from wse_emu.engines.assembly import assemble
+from wse_emu.engines.assembly import assemble, assemble_body
 from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.engines.wavelet import Machine, Outcome
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects
-from wse_emu.program import Program
+from wse_emu.fabric.region import Region
+from wse_emu.program import Call, Program
 
 PROGRAMS = {
     "shared": shared(),
@@ -71,6 +75,26 @@ def test_a_dead_pe_in_a_region_is_named_before_the_run() -> None:
     with pytest.raises(WseError, match=r"covers the dead PE \(4, 3\)"):
         assemble(program, SPEC, 1, inside)
     assert Machine(assemble(program, SPEC, 1, outside)).run().cycles == WaveletClock(program, SPEC).token(0).cycles
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    case=cases(most=6),
+    dead=st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
+    corner=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+)
+def test_defects_are_kept_out_of_or_change_nothing(
+    case: Case, dead: set[tuple[int, int]], corner: tuple[int, int]
+) -> None:
+    body, defects = case.body(), Defects(pes=frozenset(dead))
+    region = Region(*corner, case.cols, case.rows)
+    program = Program("alone", (Call(body, region, (), ()),))
+    if any(region.contains(pe) for pe in dead):
+        with pytest.raises(WseError, match="covers the dead PE"):
+            assemble(program, SPEC, 1, defects)
+    else:
+        outcome = Machine(assemble(program, SPEC, 1, defects)).run()
+        np.testing.assert_array_equal(outcome.clock, Machine(assemble_body(body, SPEC)).run().clock)
 
 
 def test_a_dead_pe_on_the_way_of_a_move_is_named_with_its_route() -> None:

@@ -59,6 +59,13 @@ def test_many_to_one_is_limited_by_the_last_link() -> None:
     assert measured.delivered == 2 * sum(40 * (11 - x) for x in range(11))
 
 
+def test_a_neighbour_shift_takes_as_long_as_one_stream_over_one_hop() -> None:
+    n = 30
+    measured = measure(workload("neighbour_shift", WSE3, Traffic(4, 9, 2, 1.0, n)))
+    assert measured.cycles == -(-9 * n // 8) + 2 * WSE3.ramp_cycles + WSE3.hop_cycles + WSE3.receive_cycles
+    assert measured.delivered == measured.hops == 4 * 8 * n
+
+
 def test_transpose_brings_every_row_to_its_column() -> None:
     side, n = 8, 10
     measured = measure(workload("transpose", WSE3, Traffic(side, side, 2, 1.0, n)))

@@ -152,6 +152,24 @@ def _route(  # noqa: PLR0917
     color.outputs[0][at] = np.where(inside, np.where(passes, port(way), 0) | np.where(last, RAMP, 0), 0)
 
 
+def neighbour_shift(spec: WaferSpec, traffic: Traffic) -> FabricProgram:
+    """Every PE to its eastern neighbour at once, on two colors that take turns along the row."""
+    colors = [Color.empty(traffic.rows, traffic.cols) for _ in range(2)]
+    for parity, color in enumerate(colors):
+        color.inputs[0][:, parity : traffic.cols - 1 : 2] = RAMP
+        color.outputs[0][:, parity : traffic.cols - 1 : 2] = port(Direction.EAST)
+        color.inputs[0][:, parity + 1 :: 2] = port(Direction.WEST)
+        color.outputs[0][:, parity + 1 :: 2] = RAMP
+    n, told = traffic.wavelets, []
+    for x in range(traffic.cols):
+        send = [Instruction("send", n, target=x % 2, background=True)] if x < traffic.cols - 1 else []
+        told.append([*send, *([Instruction("recv", n, source=(x - 1) % 2)] if x else []), Instruction("wait")])
+    code = Code()
+    code.blocks(told, Code.ALONG_X, 0)
+    code.end()
+    return _program(spec, traffic, colors, code)
+
+
 def many_to_one(spec: WaferSpec, traffic: Traffic) -> FabricProgram:
     """Everything to the west end of each row: a PE sends its own wavelets on, then those that come from the east.
 
@@ -205,6 +223,7 @@ ALGORITHMS = ("chain", "two_way", "tree", "two_phase", "ktree")
 WORKLOADS: dict[str, tuple[str, Callable[[WaferSpec, Traffic], FabricProgram]]] = {
     "streams": ("row and column streams with multicast taps, four ways", streams),
     "transpose": ("a column of PEs to a row, turning on the diagonal", transpose),
+    "neighbour_shift": ("every PE to its eastern neighbour at once", neighbour_shift),
     "many_to_one": ("all PEs of a row to its end", many_to_one),
     "broadcast": (
         "from one corner to the whole mesh",
