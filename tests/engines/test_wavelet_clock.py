@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.engines.streams import Case, cases
 from tests.engines.test_wafer_clock import IN_A_ROW, SPEC, pipeline, shared
+from tests.oracle import smollm2
 from wse_emu.engines.assembly import assemble, assemble_body
+from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.engines.wavelet import Machine, Outcome
 from wse_emu.engines.wavelet.recorder import Recorder
@@ -17,6 +19,10 @@ from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects
 from wse_emu.fabric.region import Region
+from wse_emu.hardware import load_wafer
+from wse_emu.mappings.plan import Request
+from wse_emu.mappings.registry import make_plan
+from wse_emu.models import load_model
 from wse_emu.program import Call, Program
 
 PROGRAMS = {
@@ -101,3 +107,25 @@ def test_a_dead_pe_on_the_way_of_a_move_is_named_with_its_route() -> None:
     program: Program = PROGRAMS["pipeline around corners"]
     with pytest.raises(WseError, match=r"route move .* crosses a dead PE"):
         assemble(program, SPEC, 1, Defects(pes=frozenset({(x, 12) for x in range(21, 23)} | {(22, 8)} | {(26, 9)})))
+
+
+def whole_token(name: str) -> tuple[int, int]:
+    """Cycles of a token of the model ``name`` on wse3, exact and by the timing model."""
+    spec = load_wafer("wse3")
+    request = Request(load_model(name).config, spec, 128, "auto", Estimator(spec))
+    timing = WaveletClock(make_plan("shared", request).program, spec).token(10)
+    assert timing.modelled_cycles is not None
+    return timing.cycles, timing.modelled_cycles
+
+
+@pytest.mark.slow
+def test_a_whole_token_of_tiny_takes_the_cycles_of_the_timing_model() -> None:
+    exact, modelled = whole_token("tiny")
+    assert exact == modelled
+
+
+@pytest.mark.slow
+def test_a_whole_token_of_smollm2_takes_the_cycles_of_the_timing_model() -> None:
+    smollm2.path()
+    exact, modelled = whole_token("smollm2")
+    assert exact == modelled
