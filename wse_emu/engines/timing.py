@@ -87,43 +87,41 @@ def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCos
     extent = clock.shape[0]
     if extent == 1:
         return
-    away = np.abs(np.arange(extent) - root).reshape((-1,) + (1,) * (clock.ndim - 1))
     moved = clock + costs.due(wavelets)
     sent = moved[root].copy()
     moved[root] += costs.ramp
     started = clock + costs.setup
-    forward = moved - away * costs.hop
-    for arm in (forward[root:], forward[root::-1]):
-        np.maximum.accumulate(arm, axis=0, out=arm)
-    np.maximum(moved, forward + away * costs.hop, out=moved)
-    at_root = _held_at_root(started, root, wavelets, costs, moved)
+    _pass_outwards(moved, root, costs)
+    if _hold_up(moved, started, root, wavelets, costs):
+        _pass_outwards(moved, root, costs)
     _sent_after(started, root, wavelets, costs, sent)
-    np.maximum(moved, at_root + away * costs.hop, out=moved)
-    clock[...] = moved + (costs.ramp + costs.receive)
+    np.add(moved, costs.ramp + costs.receive, out=clock)
     clock[root] = sent
 
 
-def _held_at_root(started: np.ndarray, root: int, wavelets: int, costs: StreamCosts, moved: np.ndarray) -> np.ndarray:
-    """Raise ``moved`` where a late PE further out holds the stream up; returns what that means at the root."""
-    latest, room = int(started.max()), costs.link_room
+def _pass_outwards(moved: np.ndarray, root: int, costs: StreamCosts) -> None:
+    """Raise ``moved``, when each router passes the last wavelet on, to what the routers before it allow."""
+    for outward in (moved[root:], moved[root::-1]):
+        delay = (np.arange(len(outward)) * costs.hop).reshape((-1,) + (1,) * (moved.ndim - 1))
+        np.subtract(outward, delay, out=outward)
+        np.maximum.accumulate(outward, axis=0, out=outward)
+        np.add(outward, delay, out=outward)
+
+
+def _hold_up(moved: np.ndarray, started: np.ndarray, root: int, wavelets: int, costs: StreamCosts) -> bool:
+    """Raise ``moved`` where a late PE further out holds the stream up, all queues between full; whether any can."""
+    latest, room, held = int(started.max()), costs.link_room, False
     for ahead in range(1, (wavelets - 1) // room + 1):
         back = due(wavelets - ahead * room, costs.interval) + ahead
         if latest + back <= int(moved.min()) or ahead >= len(started):
             break
+        held = True
         late = started + back
         right, left = late[root + ahead :], late[: max(root + 1 - ahead, 0)]
-        if len(right):
-            np.maximum(moved[root : root + len(right)], right, out=moved[root : root + len(right)])
-        if len(left):
-            inner = moved[root + 1 - len(left) : root + 1]
-            np.maximum(inner, left, out=inner)
-    for step in (1, -1):
-        outward = moved[root:] if step > 0 else moved[root::-1]
-        delay = (np.arange(len(outward)) * costs.hop).reshape((-1,) + (1,) * (moved.ndim - 1))
-        shifted = outward - delay
-        np.maximum.accumulate(shifted, axis=0, out=shifted)
-        np.maximum(outward, shifted + delay, out=outward)
-    return np.asarray(moved[root].copy())
+        np.maximum(moved[root : root + len(right)], right, out=moved[root : root + len(right)])
+        inner = moved[root + 1 - len(left) : root + 1]
+        np.maximum(inner, left, out=inner)
+    return held
 
 
 def _sent_after(started: np.ndarray, root: int, wavelets: int, costs: StreamCosts, sent: np.ndarray) -> None:
