@@ -38,7 +38,7 @@ class Outcome:
     stepped: int
     """Cycles in which something could happen, and that were therefore worked on."""
     crowded: int
-    """Cycles in which somewhere a wavelet waited for a link that another color used."""
+    """Stretches of 16 cycles in which somewhere a wavelet waited for a link that another color used."""
     left_over: int
     """Wavelets that nobody took."""
     blocks: dict[int, int] = field(default_factory=dict)
@@ -73,6 +73,8 @@ class Machine:
         """Of the planes that a cycle works on, at most."""
         self._last_act: dict[int, int] = {}
         self._wanted: set[int] = set()
+        self._parked: set[int] = set()
+        """Colors that rest with wavelets in their queues; on others, one who only receives has nothing to do yet."""
         self._entry: dict[tuple[str, int], np.ndarray] = {}
         self._use(range(len(program.colors)) if self.always else ())
 
@@ -181,7 +183,8 @@ class Machine:
             self.payloads.restart(side, color, pes)
             waiting = self.payloads.into.count[color, pes] if side == "take" else None
         self.streams.start(instruction, pes, waiting)
-        self._wanted |= self.streams.colors_of(instruction)
+        if side == "send" or color in self._parked or color in self.fabric.bank.place:
+            self._wanted |= self.streams.colors_of(instruction)
         if self.always:
             if (side, color) not in self._entry:
                 self._entry[side, color] = np.zeros(self.grid.bits, dtype=np.int32)
@@ -192,8 +195,10 @@ class Machine:
         self._wanted = set()
         self._last_act.update(dict.fromkeys(wanted, time))
         if wanted != set(self.fabric.bank.active) or not self.fabric.bank.live:
+            resting = set(self.fabric.bank.active) - wanted
             self.fabric.use(wanted)
             self.streams.use()
+            self._parked = {c for c in self._parked | resting if c not in wanted and self.fabric.holds_any(c)}
             state = sum(planes.nbytes for planes in self.fabric.bank.live.values())
             self.peak_state_bytes = max(self.peak_state_bytes, state)
 

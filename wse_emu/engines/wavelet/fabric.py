@@ -130,6 +130,11 @@ class Queue:
         step_by_one(live[self._at_hand], nothing, left, self._change, self._carry)
         step_by_one(live[self._free], left, nothing, self._change, self._carry)
 
+    def holds_any(self, color: int) -> bool:
+        """Whether there is a wavelet of ``color``, which rests."""
+        home = self._bank.home
+        return not np.array_equal(home[self._free][:, color], home[self._size][:, color])
+
     def held(self, color: int) -> np.ndarray:
         """Wavelets in the queues of ``color``, under way or at hand, int64 ``[rows, cols]``."""
         parts = [self._bank.view(name, color) for name in (self._size, self._free)]
@@ -172,7 +177,8 @@ class Fabric:
         self._routes(colors)
         bank.add("since")
         self.crowded = 0
-        """Cycles in which somewhere a wavelet waited for a link that another color had."""
+        """Stretches of 16 cycles in which somewhere a wavelet waited for a link that another color had."""
+        self._stretch = self._crowded_stretch = -1
         self.filter: Callable[[Plane, Plane], Plane | None] | None = None
         """Where filters keep the heads of link and out queues from the ramp."""
 
@@ -264,6 +270,10 @@ class Fabric:
         for queue in (self.link, self.own, self.into):
             queue.look(time)
 
+    def holds_any(self, color: int) -> bool:
+        """Whether there is a wavelet of ``color``, which rests, in any queue."""
+        return any(queue.holds_any(color) for queue in (self.link, self.own, self.into))
+
     def rested(self) -> list[bool]:
         """Which live colors have moved nothing since the last call."""
         since = self.bank.live["since"]
@@ -274,6 +284,7 @@ class Fabric:
 
     def route(self, time: int, bound: Plane) -> Plane:
         """What every router moves in this cycle; ``bound``: where the PE lets the color in. ``[live, words]``"""
+        self._stretch = time >> 4
         head_link = self.link.head & self.from_link
         if self.bank.words is None:
             np.bitwise_and(self.own.head, self.from_own, out=self._own_head)
@@ -288,7 +299,7 @@ class Fabric:
             self.to_ramp = self.to_ramp & ~refused
         can = self._can_move(head, bound)
         if self.turns.live and self.turns.choose(can, self._sharing()):
-            self.crowded += 1
+            self._crowd()
         self.own_moved = can & head_own
         self.link_moved = can & head_link
         return can
@@ -310,7 +321,10 @@ class Fabric:
         blocked[...] = 0
         limit = self.limit
         pausing: list[tuple[int, Plane]] = [(way, limit.blocked[way]) for way in self.busy if limit.some[way]]
+        waiting = head.max(axis=-1).tolist()
         for way, place in self.uses:
+            if not waiting[place]:
+                continue
             room = self.link.room[place]
             if self.switching:
                 room = room & self.inputs[way.opposite, place]
@@ -326,7 +340,7 @@ class Fabric:
             full |= limit.blocked[RAMP_OUT]
         full &= self.to_ramp
         np.bitwise_or(blocked, full, out=blocked)
-        if pausing and self.turns.live:
+        if pausing and self.turns.live and self._crowded_stretch != self._stretch:
             self._note_crowds(head, pausing)
         can: Plane = head & ~blocked
         return can
@@ -339,8 +353,13 @@ class Fabric:
         for way, blocked in pausing:
             waiting = head & blocked & self.outputs[way]
             if some(waiting) and self.turns.came_second(waiting):
-                self.crowded += 1
+                self._crowd()
                 return
+
+    def _crowd(self) -> None:
+        if self._crowded_stretch != self._stretch:
+            self._crowded_stretch = self._stretch
+            self.crowded += 1
 
     def step(self, time: int, moved: Plane, taken: Plane, sent: Plane) -> None:
         """Carry the cycle out: the routers' moves, and what the PEs took and put into their out queues."""
@@ -349,7 +368,10 @@ class Fabric:
         arriving[...] = 0
         used = self.used
         used[:RAMP_OUT] = 0
+        moves = moved.max(axis=-1).tolist()
         for way, place in self.uses:
+            if not moves[place]:
+                continue
             np.bitwise_and(moved[place], self.outputs[way, place], out=out)
             np.bitwise_or(used[way], out, out=used[way])
             self.grid.towards(way, out, self._shifted)
