@@ -41,7 +41,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except MemoryError:
-        _fail("wse-emu: this machine's memory is too small for the model; a smaller model works", 2)
+        _fail("wse-emu: this machine's memory is too small for this; a smaller model, mesh or size works", 2)
 
 
 def _fail(message: str, code: int) -> None:
