@@ -18,7 +18,7 @@ def test_kernels_are_listed_with_cycles_and_time(run: Run) -> None:
     assert (code, err) == (0, "")
     assert "gemv" in out
     assert "attention" in out
-    assert "of copy" in out
+    assert "share of the copy bandwidth" in out
 
 
 def test_every_kernel_takes_the_same_cycles_on_both_engines(run: Run) -> None:

@@ -70,7 +70,7 @@ def run_bench_kernels(options: KernelOptions) -> None:
         console.print(_table(rows, options, spec, bandwidth))
         if options.engine == "wavelet":
             console.print("[dim]off by: cycles of the timing model less those of the wavelet engine, which are exact")
-        console.print("[dim]here: best run of the numbers, measured; of copy: share of the copy bandwidth,")
+        console.print("[dim]here: best run of the numbers, measured; copy: share of the copy bandwidth,")
         console.print("[dim]above 100 % where numbers stay in caches; !: more bytes than a PE has[/]")
 
 
@@ -166,7 +166,7 @@ def _table(rows: list[dict[str, Any]], options: KernelOptions, spec: WaferSpec, 
         f"this machine copies {bandwidth / 1e9:.0f} GB/s"
     )
     exact = ["off by"] if options.engine == "wavelet" else []
-    heads = ["kernel", "size", "cycles", *exact, "wavelets", "B/PE", "here", "of copy"]
+    heads = ["kernel", "size", "cycles", *exact, "wavelets", "B/PE", "here", "copy"]
     table = Table(*heads, title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         column.no_wrap = True
@@ -181,6 +181,6 @@ def _table(rows: list[dict[str, Any]], options: KernelOptions, spec: WaferSpec, 
             f"{row['wavelets']:,}",
             f"{row['pe_bytes']:,}" + ("" if row["fits"] else "!"),
             f"{row['seconds'] * 1e6:,.0f} µs",
-            f"{row['share_of_copy_bandwidth']:.0%}" if row["share_of_copy_bandwidth"] < VIEW else "no copy",
+            f"{row['share_of_copy_bandwidth']:.0%}" if row["share_of_copy_bandwidth"] < VIEW else "–",
         )
     return table
