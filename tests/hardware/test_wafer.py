@@ -41,7 +41,7 @@ def test_silicon_constants_of_wse3() -> None:
     spec = load_wafer("wse3")
     assert (spec.sram_bytes, spec.runtime_bytes, spec.user_bytes) == (49_152, 4_176, 44_976)
     assert (spec.hop_cycles, spec.link_interval) == (2, Fraction(9, 8))
-    assert spec.stage_cycles == 14
+    assert spec.stage_cycles == 12
     assert 15 <= spec.vector_setup <= 17
     rates = {"fma_float16": "2.92", "fma_float32": "0.5", "copy_float16": "4.82", "copy_float32": "2.44"}
     assert {key: spec.rates[key] for key in rates} == {key: Fraction(rate) for key, rate in rates.items()}

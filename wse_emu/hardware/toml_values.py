@@ -61,6 +61,12 @@ def depths(value: Any, where: str) -> tuple[int, ...]:
     return tuple(whole(depth, where) for depth in value)
 
 
+def places(value: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise WseError(f"{where} is {_short(value)}; a list of whole numbers works, or []")
+    return tuple(whole(place, where) for place in value)
+
+
 def text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise WseError(f"{where} is {_short(value)}; a text in quotes works")

@@ -39,6 +39,12 @@ class WaferSpec:
     hop_cycles: int
     link_interval: Fraction
     """Cycles per wavelet on a link: n, or (b+1)/b, which is b wavelets in b + 1 cycles."""
+    seam_cycles: int
+    """What a hop takes longer that crosses a seam between two dies."""
+    row_seams: tuple[int, ...]
+    """Rows of usable PEs whose link to the row before crosses a seam."""
+    column_seams: tuple[int, ...]
+    """The same for columns."""
     ramp_cycles: int
     """Between a router and its own PE, each way."""
     combine_cycles: int
@@ -49,6 +55,10 @@ class WaferSpec:
     """Cycles to set up a send or receive instruction."""
     vector_setup: int
     """Cycles to set up a vector instruction on memory."""
+    row_cycles: int
+    """Cycles by which a vector instruction over rows of a block begins each row."""
+    loop_cycles: int
+    """Cycles of a software loop's round around its vector instruction."""
     task_cycles: int
     """From the activation of a task on an idle PE until its first instruction is issued."""
     rates: Mapping[str, Fraction]
@@ -163,6 +173,10 @@ def _check(spec: WaferSpec, source: str) -> None:
             f"wafer file {source}: {spec.columns}×{spec.rows} usable PEs (columns, rows) exceed the fabric of "
             f"{spec.fabric_columns}×{spec.fabric_rows} (fabric_columns, fabric_rows)"
         )
+    for key, extent in (("row_seams", spec.rows), ("column_seams", spec.columns)):
+        places = getattr(spec, key)
+        if list(places) != sorted(set(places)) or any(not 0 < place < extent for place in places):
+            raise WseError(f"wafer file {source}: {key} must rise, from 1 to at most {extent - 1}")
     over = spec.link_interval.numerator - spec.link_interval.denominator
     if spec.link_interval < 1 or (spec.link_interval.denominator > 1 and over != 1):
         raise WseError(
@@ -182,6 +196,8 @@ _READERS: dict[str, Any] = {
     "link_interval": toml_values.ratio,
     "rates": partial(toml_values.ratios, keys=[f"{unit}_{dtype}" for unit in UNITS for dtype in DTYPES]),
     "published": partial(toml_values.numbers, keys=AGGREGATES),
+    "row_seams": toml_values.places,
+    "column_seams": toml_values.places,
     "input_queue_words": toml_values.depths,
     "output_queue_words": toml_values.depths,
 }

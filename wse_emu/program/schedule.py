@@ -79,12 +79,12 @@ def _chain(extent: int) -> tuple[list[Phase], int]:
 
 
 def _two_way(extent: int, spacing: int = 1, offset: int = 0) -> tuple[list[Phase], int]:
-    """Both halves run to the middle; the root takes the left one first."""
+    """Both halves run to the middle; the root takes the right one first, which is no longer than the left one."""
     middle = extent // 2
     root = offset + middle * spacing
     left = Phase(offset, spacing, middle + 1)
     right = Phase(offset + (extent - 1) * spacing, -spacing, extent - middle)
-    return [left, right], root
+    return [right, left], root
 
 
 def _tree(extent: int) -> tuple[list[Phase], int]:
@@ -118,7 +118,7 @@ def _ktree(extent: int, groups: int) -> tuple[list[Phase], int]:
     right = Phase(size - 1, -1, size - middle, count - 1, size)
     tail = Phase(extent - 1, -1, extent - last)
     upper, root = _two_way(count, size, middle)
-    return [left, right, tail, *upper], root
+    return [right, tail, left, *upper], root
 
 
 _BUILDERS = {"chain": _chain, "two_way": _two_way, "tree": _tree, "two_phase": _two_phase}
