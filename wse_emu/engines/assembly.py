@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import allocate_colors, check_route
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import Body, Call, Host, Local, Program, Transfer
+from wse_emu.program import Body, Call, Host, Local, Overlap, Program, Shift, Transfer
 
 
 def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
@@ -93,6 +94,8 @@ class _Assembler:
             waiting = []
             if isinstance(step, Collective):
                 self._collective(region, body, step)
+            elif isinstance(step, Overlap):
+                self._overlap(region, body, step)
             elif isinstance(step, Host) and step.blocking:
                 told = Instruction("host", host_cycles(self.spec, step), meets=region.pes)
                 self.code.block([told], {step.kernel: 1})
@@ -106,17 +109,40 @@ class _Assembler:
             self.code.block([Instruction("compute", cycles)], by_kernel)
 
     def _collective(self, region: Region, body: Body, step: Collective) -> None:
+        told = self._told(region, body, step)
+        extent = body.rows if step.axis == "y" else body.cols
+        entries = [self.code.enter(one) for one in told] * (extent // len(told))
+        entries += [-1] * (extent - len(entries))
+        origin = region.y - self.box.y if step.axis == "y" else region.x - self.box.x
+        self.code.refer(entries, Code.ALONG_Y if step.axis == "y" else Code.ALONG_X, origin, {step.kernel: 1})
+
+    def _told(self, region: Region, body: Body, step: Collective) -> list[list[Instruction]]:
+        """The instructions of ``step`` by position on its line (or group)."""
         line = lower(step, body.rows, body.cols, self.slots)
         routes = self.channels[region, pattern(step)]
         names = dict(zip(sorted(line.ports), routes, strict=True))
         colors = {channel: self.color[route.name] for channel, route in names.items()}
         colors[-1] = -1
-        told = [self._colored(line, place, colors) for place in range(line.extent)]
-        extent = body.rows if step.axis == "y" else body.cols
-        entries = [self.code.enter(one) for one in told] * (extent // line.extent)
-        entries += [-1] * (extent - len(entries))
-        origin = region.y - self.box.y if step.axis == "y" else region.x - self.box.x
-        self.code.refer(entries, Code.ALONG_Y if step.axis == "y" else Code.ALONG_X, origin, {step.kernel: 1})
+        return [self._colored(line, place, colors) for place in range(line.extent)]
+
+    def _overlap(self, region: Region, body: Body, step: Overlap) -> None:
+        """Every PE begins all its streams in the background, computes, and waits for them."""
+        cycles = sum(local_cycles(self.spec, part, self.slots) for part in step.meanwhile)
+        by_axis = {shift.axis: self._streams(region, body, shift) for shift in step.shifts}
+        known: dict[tuple[Instruction, ...], int] = {}
+        entries = []
+        for row in by_axis.get("y", [()] * body.rows):
+            for col in by_axis.get("x", [()] * body.cols):
+                told = (*row, *col, Instruction("compute", cycles), Instruction("wait"))
+                if told not in known:
+                    known[told] = self.code.enter(list(told))
+                entries.append(known[told])
+        inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
+        self.code.refer(entries, Code.IN_REGION, 0, {step.kernel: 1}, inside)
+
+    def _streams(self, region: Region, body: Body, shift: Shift) -> list[tuple[Instruction, ...]]:
+        told = self._told(region, body, shift)
+        return [tuple(replace(one, background=True) for one in told[i] if one.kind != "wait") for i in range(len(told))]
 
     @staticmethod
     def _colored(line: LineProgram, place: int, colors: dict[int, int]) -> list[Instruction]:

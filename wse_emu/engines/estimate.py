@@ -5,7 +5,7 @@ from functools import cache
 from wse_emu.engines.semantics import local_cycles
 from wse_emu.engines.timing import collective_cycles
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import AllReduce, Body, Call, Local, Program, Reduce
+from wse_emu.program import AllReduce, Body, Call, Local, Overlap, Program, Reduce
 from wse_emu.program.schedule import candidates
 
 
@@ -36,8 +36,9 @@ class Estimator:
         """Cycles of one body, step after step, with ``slots`` KV-cache slots in use."""
         cycles = 0
         for step in body.steps:
-            if isinstance(step, Local):
-                cycles += local_cycles(self.spec, step, slots)
+            if isinstance(step, Local | Overlap):
+                parts = (step,) if isinstance(step, Local) else step.meanwhile
+                cycles += sum(local_cycles(self.spec, part, slots) for part in parts)
             elif isinstance(step, Reduce):
                 extent = step.group or (body.rows if step.axis == "y" else body.cols)
                 wavelets = sum(value.wavelets_in_use(slots) for value in step.inputs)

@@ -17,8 +17,8 @@ from wse_emu.errors import WseError
 from wse_emu.fabric.directions import Direction
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import RAMP, Route, port
-from wse_emu.program import AllReduce, Broadcast, Program, Reduce, Shift
-from wse_emu.program.body import Call, Transfer
+from wse_emu.program import AllReduce, Broadcast, Overlap, Program, Reduce, Shift
+from wse_emu.program.body import Body, Call, Transfer
 from wse_emu.program.schedule import Phase, schedule
 
 Collective = Reduce | Broadcast | Shift
@@ -164,12 +164,19 @@ def program_channels(program: Program) -> Channels:
     """All routes of the collectives of ``program``, each once, however many steps use it. Moves are not among them."""
     found: Channels = {}
     for call in program.calls:
-        for step in call.body.steps:
-            if isinstance(step, Collective):
-                key = (call.region, pattern(step))
-                if key not in found:
-                    found[key] = _routes(call, step)
+        for step in _collectives(call.body):
+            key = (call.region, pattern(step))
+            if key not in found:
+                found[key] = _routes(call, step)
     return found
+
+
+def _collectives(body: Body) -> Iterator[Collective]:
+    for step in body.steps:
+        if isinstance(step, Overlap):
+            yield from step.shifts
+        elif isinstance(step, Collective):
+            yield step
 
 
 def program_routes(program: Program) -> list[Route]:

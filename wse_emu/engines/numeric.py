@@ -14,7 +14,7 @@ import numpy as np
 
 from wse_emu.engines.backend import Backend, NumpyBackend, combine_in_place
 from wse_emu.engines.lines import sources
-from wse_emu.program import Body, Broadcast, Host, Layout, Local, Reduce, Shift, Value, to_blocks
+from wse_emu.program import Body, Broadcast, Host, Layout, Local, Overlap, Reduce, Shift, Value, to_blocks
 from wse_emu.program.ops import OPS
 from wse_emu.program.schedule import schedule
 from wse_emu.program.steps import AllReduce, Step
@@ -140,6 +140,9 @@ def _actions(backend: Backend, body: Body) -> list[Action]:
 
 
 def _action(backend: Backend, step: Step) -> Action:
+    if isinstance(step, Overlap):
+        parts = [_action(backend, part) for part in step.parts]
+        return lambda token, arrays: [part(token, arrays) for part in parts] and None
     names = tuple(value.name for value in step.inputs)
     outputs = tuple(value.name for value in step.outputs)
     function = _function(backend, step)

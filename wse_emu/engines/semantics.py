@@ -82,10 +82,22 @@ def rate_dtype(dtype: str) -> str:
 
 
 def work_cycles(spec: WaferSpec, work: tuple[Work, ...], dtype: str) -> int:
-    """Cycles of a PE's vector instructions, one after another."""
-    rates = spec.rates
+    """Cycles of a PE's vector instructions, one after another.
+
+    A row of a block takes ``row_cycles`` and whole groups of 64 bits; a run without rows takes its elements alone.
+    """
     kind = rate_dtype(dtype)
-    return sum(spec.vector_setup + ceil(w.elements / rates[f"{w.unit}_{kind}"]) for w in work if w.elements)
+    return sum(_instruction_cycles(spec, w, spec.rates[f"{w.unit}_{kind}"], 8 // ITEMSIZE[kind]) for w in work)
+
+
+def _instruction_cycles(spec: WaferSpec, work: Work, rate: Fraction, lanes: int) -> int:
+    if not work.elements:
+        return 0
+    issue = work.rounds * (spec.vector_setup + spec.loop_cycles) if work.rounds else spec.vector_setup
+    if not work.rows:
+        return issue + ceil(work.elements / rate)
+    groups = -(-work.elements // (work.rows * lanes))
+    return issue + ceil(work.rows * (spec.row_cycles + groups * lanes / rate))
 
 
 def host_cycles(spec: WaferSpec, step: Host) -> int:
@@ -96,5 +108,9 @@ def host_cycles(spec: WaferSpec, step: Host) -> int:
 
 def local_cycles(spec: WaferSpec, step: Local, slots: int) -> int:
     """Cycles of a local operation on every PE."""
+    if step.op == "control":
+        count = step.attributes
+        setups = count["streams"] * spec.stream_setup + count["vectors"] * spec.vector_setup
+        return int(count["tasks"] * spec.task_cycles + setups)
     work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
     return work_cycles(spec, work, step.inputs[0].dtype)

@@ -17,7 +17,7 @@ from wse_emu.engines.lines import (
 )
 from wse_emu.engines.semantics import StreamCosts, due, host_cycles, local_cycles, stream_costs
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import AllReduce, Body, Broadcast, Host, Local, Reduce, Shift
+from wse_emu.program import AllReduce, Body, Broadcast, Host, Local, Overlap, Reduce, Shift
 from wse_emu.program.schedule import Schedule, schedule
 from wse_emu.program.steps import Step
 
@@ -165,6 +165,23 @@ def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCos
         np.maximum(sent, taken + costs.receive, out=clock)
 
 
+def overlapping_shift(
+    clock: np.ndarray, distance: int, wavelets: int, others: int, costs: StreamCosts
+) -> np.ndarray:
+    """When the PEs of ``clock`` ``[line, …]`` have passed ``wavelets`` one place on, while ``others`` share their ramp.
+
+    The streams take turns, one wavelet each; what the queues of a late PE hold back is not counted.
+    """
+    extent = clock.shape[0]
+    if extent == 1:
+        return clock
+    source = sources(extent, distance)
+    hops = np.abs(np.arange(extent) - source).reshape((-1,) + (1,) * (clock.ndim - 1))
+    sent = clock + costs.due(min(2 * wavelets, wavelets + others) if others else wavelets)
+    taken = np.maximum(sent, sent[source] + (costs.ramp + hops * costs.hop)) + (costs.ramp + costs.receive)
+    return np.asarray(np.maximum(sent, taken))
+
+
 def collective_cycles(spec: WaferSpec, algorithm: str, extent: int, wavelets: int, dtype: str, *, back: bool) -> int:
     """Cycles until the last PE of a line has finished a reduction, with ``back`` the broadcast of its result too."""
     clock = np.zeros((extent, 1), dtype=np.int64)
@@ -199,6 +216,9 @@ class BodyClock:
             self.offset += local_cycles(self.spec, step, self.slots)
         elif isinstance(step, Host):
             self._host(step)
+        elif isinstance(step, Overlap):
+            self._overlap(step)
+            self._latest = int(self.clock.max())
         else:
             self._collective(step)
             self._latest = int(self.clock.max())
@@ -211,10 +231,26 @@ class BodyClock:
             self.offset += host_cycles(self.spec, step)
             self.clock[:] = self._latest
 
+    def _overlap(self, step: Overlap) -> None:
+        """All shifts start at once, beside the local work; the PE goes on when everything is done."""
+        amounts = [sum(value.wavelets_in_use(self.slots) for value in shift.inputs) for shift in step.shifts]
+        done = self.clock + sum(local_cycles(self.spec, part, self.slots) for part in step.meanwhile)
+        for shift, wavelets in zip(step.shifts, amounts, strict=True):
+            lines, ways = self._lines(shift.axis)
+            costs = stream_costs(self.spec, shift.inputs[0].dtype, combining=False)
+            shifted = overlapping_shift(lines, shift.distance, wavelets, sum(amounts) - wavelets, costs)
+            np.maximum(done, shifted if shift.axis == "y" else shifted.T, out=done)
+            _count(ways, shift_crossings(lines.shape[0], shift.distance), wavelets)
+        self.clock[...] = done
+
+    def _lines(self, axis: str) -> tuple[np.ndarray, Ways]:
+        """Clocks ``[line, …]`` and the links of both ways along ``axis``, as views."""
+        if axis == "y":
+            return self.clock, (self.links[SOUTH], self.links[NORTH])
+        return self.clock.T, (self.links[EAST].T, self.links[WEST].T)
+
     def _collective(self, step: Broadcast | Reduce | Shift) -> None:
-        along_y = step.axis == "y"
-        lines = self.clock if along_y else self.clock.T
-        ways = (self.links[SOUTH], self.links[NORTH]) if along_y else (self.links[EAST].T, self.links[WEST].T)
+        lines, ways = self._lines(step.axis)
         wavelets = sum(value.wavelets_in_use(self.slots) for value in step.inputs)
         plain = stream_costs(self.spec, step.inputs[0].dtype, combining=False)
         if isinstance(step, Broadcast):

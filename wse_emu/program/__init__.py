@@ -5,7 +5,7 @@ from wse_emu.program.builder import Builder
 from wse_emu.program.layout import Layout, from_blocks, to_blocks
 from wse_emu.program.memory import Memory, memory
 from wse_emu.program.schedule import ALGORITHMS, Phase, Schedule, schedule
-from wse_emu.program.steps import AllReduce, Broadcast, Host, Local, Reduce, Shift, Step
+from wse_emu.program.steps import AllReduce, Broadcast, Host, Local, Overlap, Reduce, Shift, Step
 from wse_emu.program.value import Value
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Local",
     "Memory",
     "Phase",
+    "Overlap",
     "Program",
     "Reduce",
     "Schedule",

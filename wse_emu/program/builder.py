@@ -10,7 +10,7 @@ from wse_emu.program.body import Body
 from wse_emu.program.layout import Layout
 from wse_emu.program.ops import OPS, Result, like
 from wse_emu.program.schedule import schedule
-from wse_emu.program.steps import AllReduce, Axis, Broadcast, Combine, Host, Local, Reduce, Shift, Step
+from wse_emu.program.steps import AllReduce, Axis, Broadcast, Combine, Host, Local, Overlap, Reduce, Shift, Step
 from wse_emu.program.value import Kind, Value
 
 Chooser = Callable[[int, int, str, bool], str]
@@ -102,6 +102,26 @@ class Builder:
         self._steps.append(Shift(axis, distance, (value,), (output,), self._kernel))
         return output
 
+    @contextmanager
+    def overlap(self) -> Iterator[None]:
+        """Shifts by one place, each along another axis, and local work emitted inside go on at once.
+
+        Raises WseError where one of them reads what another yields, or for steps that cannot take part.
+        """
+        before = len(self._steps)
+        yield
+        parts = self._steps[before:]
+        shifts = tuple(part for part in parts if isinstance(part, Shift))
+        meanwhile = tuple(part for part in parts if isinstance(part, Local))
+        _check_overlap(self.name, parts, shifts)
+        self._steps[before:] = [Overlap(shifts, meanwhile, self._kernel)]
+
+    def control(self, *, tasks: int = 0, streams: int = 0, vectors: int = 0) -> None:
+        """What a program spends between its instructions on every PE: activations of ``tasks``, set-ups of
+        ``streams`` and of ``vectors``."""
+        counts = {"tasks": tasks, "streams": streams, "vectors": vectors}
+        self._steps.append(Local("control", (), (), self._kernel, counts))
+
     def host_in(self, value: Value, *, blocking: bool) -> Value:
         """``value`` comes from the host across the wafer's edge."""
         output = self._value(like(value))
@@ -172,3 +192,17 @@ class Builder:
 
     def _extent(self, axis: Axis) -> int:
         return self.cols if axis == "x" else self.rows
+
+
+def _check_overlap(name: str, parts: Sequence[Step], shifts: Sequence[Shift]) -> None:
+    if any(not isinstance(part, Shift | Local) for part in parts) or not shifts:
+        raise WseError(f"body {name}: shifts and local work can overlap, one shift at least; others cannot")
+    if any(abs(shift.distance) != 1 for shift in shifts) or len({shift.axis for shift in shifts}) < len(shifts):
+        raise WseError(f"body {name}: shifts overlap that go one place, each along another axis")
+    yielded = {value.name for part in parts for value in part.outputs}
+    read = {value.name for shift in shifts for value in shift.inputs}
+    read |= {value.name for part in parts if isinstance(part, Local) for value in part.inputs} & {
+        value.name for shift in shifts for value in shift.outputs
+    }
+    if clash := sorted(yielded & read):
+        raise WseError(f"body {name}: %{clash[0]} is read beside the step that yields it; after the overlap works")

@@ -27,10 +27,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """One vector instruction on a PE: ``elements`` at the rate of ``unit`` ("fma", "add", "copy", "special")."""
+    """Vector instructions on a PE: ``elements`` at the rate of ``unit`` ("fma", "add", "copy", "special").
+
+    ``rows`` > 0: they lie in so many rows of a block, and each begins anew. ``rounds`` > 0: a software loop issues so
+    many instructions, which share the elements.
+    """
 
     unit: str
     elements: int
+    rows: int = 0
+    rounds: int = 0
 
 
 class Moment(Protocol):
@@ -86,7 +92,8 @@ def _gemv_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[R
 def _gemv_work(
     values: tuple[Value, ...], _outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
 ) -> tuple[Work, ...]:
-    return (Work("fma", values[0].block_elements),)
+    w, x = values
+    return (Work("fma", w.block_elements, rows=x.block_elements),)
 
 
 def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, ...]:
@@ -100,6 +107,29 @@ def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, 
 
 
 OPS["gemv"] = Op(_gemv_results, _gemv_work, _gemv)
+
+
+# Matrix times matrix, tile by tile: c + a @ b with blocks (…, m, k) and (…, k, n)
+
+
+def _gemm_add_work(
+    values: tuple[Value, ...], _outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
+) -> tuple[Work, ...]:
+    """A loop over k of outer products: n rows of m elements each."""
+    (_, _, m, k), n = values[1].block, values[2].block[-1]
+    return (Work("fma", m * k * n, rows=k * n, rounds=k),)
+
+
+OPS["gemm_add"] = Op(
+    lambda values, _a: (like(values[0]),),
+    _gemm_add_work,
+    lambda moment, _a, c, a, b: (c + moment.xp.matmul(a, b),),
+)
+
+
+# What a program spends between its instructions; the engines know its price
+
+OPS["control"] = Op(lambda _v, _a: (), lambda _v, _o, _a, _s: (), lambda _m, _a: ())
 
 
 # Elementwise

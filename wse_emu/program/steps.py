@@ -84,6 +84,34 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """``shifts`` by one place, each along another axis, are under way at once while the PE runs ``meanwhile``.
+
+    It is over when all of them are. Nothing in it reads what another part yields.
+    """
+
+    shifts: tuple[Shift, ...]
+    meanwhile: tuple[Local, ...]
+    kernel: str
+
+    @property
+    def parts(self) -> tuple[Shift | Local, ...]:
+        """Everything in it."""
+        return (*self.shifts, *self.meanwhile)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return tuple(value for part in self.parts for value in part.inputs)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        return tuple(value for part in self.parts for value in part.outputs)
+
+    def __str__(self) -> str:
+        return "at once: " + "; ".join(map(str, self.parts))
+
+
+@dataclass(frozen=True)
 class Host:
     """Values cross the wafer's edge, in or out. ``blocking``: the next step needs the host's answer."""
 
@@ -97,7 +125,7 @@ class Host:
         return f"host {self.direction}({_names(self.inputs)}){'' if self.blocking else ' unawaited'}"
 
 
-Step = Local | Broadcast | Reduce | AllReduce | Shift | Host
+Step = Local | Broadcast | Reduce | AllReduce | Shift | Overlap | Host
 
 
 def _names(values: tuple[Value, ...]) -> str:
