@@ -1,4 +1,4 @@
-"""The command line: `wse-emu decode`, `info`, `models`. Thin; the work is done by the library."""
+"""The command line: `wse-emu decode`, `validate`, `info`, `models`, `bench`. Thin; the work is done by the library."""
 
 import json
 import os
@@ -141,6 +141,27 @@ def info(
     console = Console()
     for table in info_tables(facts):
         console.print(table, end="\n\n")
+
+
+@app.command()
+def validate(
+    data: Annotated[
+        list[Path] | None, typer.Option(help="A CSV of measurements; several work.  [default: those shipped]")
+    ] = None,
+    cases: Annotated[bool, typer.Option("--cases", help="Print every case.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw predicted against measured: FILE.png.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if an error is beyond the one recorded in the wafer's file.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Published measurements of real wafers beside what the timing model says of the same programs."""
+    from wse_emu.report.validation import run_validate
+
+    if check and data:
+        raise WseError("--check and --data: errors are recorded of the shipped measurements alone; give one of them")
+    if not run_validate(data or [], cases=cases, plot=plot, check=check, json_output=json_output):
+        raise typer.Exit(1)
 
 
 @models_app.command("list")

@@ -165,9 +165,7 @@ def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCos
         np.maximum(sent, taken + costs.receive, out=clock)
 
 
-def overlapping_shift(
-    clock: np.ndarray, distance: int, wavelets: int, others: int, costs: StreamCosts
-) -> np.ndarray:
+def overlapping_shift(clock: np.ndarray, distance: int, wavelets: int, others: int, costs: StreamCosts) -> np.ndarray:
     """When the PEs of ``clock`` ``[line, …]`` have passed ``wavelets`` one place on, while ``others`` share their ramp.
 
     The streams take turns, one wavelet each; what the queues of a late PE hold back is not counted.

@@ -61,6 +61,13 @@ def depths(value: Any, where: str) -> tuple[int, ...]:
     return tuple(whole(depth, where) for depth in value)
 
 
+def errors(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    """A table of median, 95th percentile and largest error by set of measurements."""
+    if not isinstance(value, dict) or any(not isinstance(row, list) or len(row) != 3 for row in value.values()):
+        raise WseError(f"{where} must be a table of three numbers each: median, 95th percentile and largest error")
+    return {name: tuple(real(error, f"{where}.{name}") for error in row) for name, row in value.items()}
+
+
 def places(value: Any, where: str) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise WseError(f"{where} is {_short(value)}; a list of whole numbers works, or []")

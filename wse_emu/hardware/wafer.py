@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from functools import partial
 from importlib.resources import files
@@ -61,6 +61,8 @@ class WaferSpec:
     """Cycles of a software loop's round around its vector instruction."""
     task_cycles: int
     """From the activation of a task on an idle PE until its first instruction is issued."""
+    launch_cycles: int
+    """From a PE's start to its neighbour's: the signal that starts a program walks over the mesh."""
     rates: Mapping[str, Fraction]
     """Elements per cycle of "<unit>_<dtype>": fma, add, copy, special (exp, division, root) of each of DTYPES."""
     colors: int
@@ -73,6 +75,8 @@ class WaferSpec:
     edge_latency_seconds: float
     published: Mapping[str, float]
     """The vendor's AGGREGATES, as far as there are any."""
+    calibration: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By set of published measurements: median, 95th percentile and largest relative error with these constants."""
 
     @property
     def user_bytes(self) -> int:
@@ -152,13 +156,15 @@ def _parse(text: str, name: str, source: str) -> WaferSpec:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, ValueError) as error:  # the latter for numbers of thousands of digits
         raise WseError(f"wafer file {source}: no valid TOML: {error}") from None
-    known = {field.name for field in fields(WaferSpec)} - {"name"}
-    missing, extra = sorted(known - table.keys()), sorted(table.keys() - known - {"name"})
+    known = {key.name for key in fields(WaferSpec)} - {"name"}
+    missing, extra = sorted(known - table.keys() - {"calibration"}), sorted(table.keys() - known - {"name"})
     if missing or extra:
         what = f"key {missing[0]!r} is missing" if missing else f"key {extra[0]!r} is unknown"
         raise WseError(f"wafer file {source}: {what}; the keys are {', '.join(sorted(known))}")
     where = f"wafer file {source}: "
-    values = {key: _READERS.get(key, toml_values.whole)(table[key], where + key) for key in sorted(known)}
+    values = {
+        key: _READERS.get(key, toml_values.whole)(table[key], where + key) for key in sorted(known & table.keys())
+    }
     spec = WaferSpec(name=toml_values.text(table.get("name", name), where + "name"), **values)
     _check(spec, source)
     return spec
@@ -195,6 +201,7 @@ _READERS: dict[str, Any] = {
     "edge_latency_seconds": toml_values.real,
     "link_interval": toml_values.ratio,
     "rates": partial(toml_values.ratios, keys=[f"{unit}_{dtype}" for unit in UNITS for dtype in DTYPES]),
+    "calibration": toml_values.errors,
     "published": partial(toml_values.numbers, keys=AGGREGATES),
     "row_seams": toml_values.places,
     "column_seams": toml_values.places,

@@ -187,25 +187,7 @@ OPS["take"] = Op(
 )
 
 
-# RMS norm: per-PE sum of squares over the last ``dims`` dimensions, then scaling by the sum over all PEs
-
-
-def _squares_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Result, ...]:
-    (x,) = values
-    kept = len(x.shape) - attributes["dims"]
-    summed = Layout(x.layout.dims[kept:], x.layout.inner).axes()
-    layout = Layout(x.layout.dims[:kept] + (None,) * attributes["dims"], x.layout.inner)
-    return (Result(x.shape[:kept] + (1,) * attributes["dims"], layout, x.partial | summed, x.dtype),)
-
-
-def _squares(moment: Moment, attributes: Attributes, x: Any) -> tuple[Any, ...]:
-    axes = tuple(range(x.ndim - attributes["dims"], x.ndim))
-    return (moment.xp.sum(x * x, axis=axes, keepdims=True),)
-
-
-OPS["sum_of_squares"] = Op(
-    _squares_results, lambda values, _o, _a, _s: (Work("fma", values[0].block_elements),), _squares
-)
+# RMS norm: scaling by the sum of squares over all PEs
 
 
 def _rms_scale(moment: Moment, attributes: Attributes, x: Any, squares: Any, weight: Any) -> tuple[Any, ...]:
