@@ -1,8 +1,8 @@
 """The programs that WaferLLM measures on wafers, as kernels of this project: MeshGEMV, MeshGEMM, Shift, and one layer's
 decode and prefill.
 
-Source: WaferLLM (OSDI 2025, arXiv 2502.04563), sections 4 to 6, and what the headers of the measurement files say of the
-authors' code. What such a program spends between its instructions is published nowhere. The counts of task
+Source: WaferLLM (OSDI 2025, arXiv 2502.04563), sections 4 to 6, and what the headers of the measurement files say of
+the authors' code. What such a program spends between its instructions is published nowhere. The counts of task
 activations and set-ups below are inferred from the silicon rows on WSE-3: the least whole numbers that explain them.
 """
 
@@ -131,7 +131,7 @@ def decode_layer(
 
 
 def prefill_gemms(edge: int, shape: LayerShape, positions: int) -> dict[str, tuple[int, int, int]]:
-    """The GEMMs of one layer's prefill over ``positions`` tokens and their tiles (m, k, n), sizes padded to ``edge``."""
+    """The GEMMs of a layer's prefill over ``positions`` tokens and their tiles (m, k, n), sizes padded to ``edge``."""
     s, d, kv, f = (-(-size // edge) for size in (positions, shape.hidden, shape.kv, shape.intermediate))
     return {
         "wq": (s, d, d),

@@ -5,7 +5,7 @@ without the PEs at the end that hold nothing. Reductions add in the order of the
 lie as ``(PEs along the contraction, in-block, outputs)``, so that all PEs of one row (or column) are one BLAS call.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -141,8 +141,7 @@ def _actions(backend: Backend, body: Body) -> list[Action]:
 
 def _action(backend: Backend, step: Step) -> Action:
     if isinstance(step, Overlap):
-        parts = [_action(backend, part) for part in step.parts]
-        return lambda token, arrays: [part(token, arrays) for part in parts] and None
+        return _in_turn([_action(backend, part) for part in step.parts])
     names = tuple(value.name for value in step.inputs)
     outputs = tuple(value.name for value in step.outputs)
     function = _function(backend, step)
@@ -152,6 +151,14 @@ def _action(backend: Backend, step: Step) -> Action:
         arrays.update(zip(outputs, results, strict=True))
 
     return action
+
+
+def _in_turn(actions: Sequence[Action]) -> Action:
+    def run(token: Token, arrays: Arrays) -> None:
+        for action in actions:
+            action(token, arrays)
+
+    return run
 
 
 def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:

@@ -118,7 +118,8 @@ class Builder:
 
     def control(self, *, tasks: int = 0, streams: int = 0, vectors: int = 0) -> None:
         """What a program spends between its instructions on every PE: activations of ``tasks``, set-ups of
-        ``streams`` and of ``vectors``."""
+        ``streams`` and of ``vectors``.
+        """
         counts = {"tasks": tasks, "streams": streams, "vectors": vectors}
         self._steps.append(Local("control", (), (), self._kernel, counts))
 

@@ -58,7 +58,7 @@ def shift_cycles(spec: WaferSpec, edge: int, elements: int, rounds: Iterable[int
 
 
 def decode_cycles(spec: WaferSpec, edge: int, shape: LayerShape, positions: int) -> int:
-    """Cycles of one token in one layer on ``edge``² PEs over ``positions`` cached ones; all sizes padded to ``edge``."""
+    """Cycles of a token in one layer on ``edge``² PEs over ``positions`` cached ones; sizes are padded to ``edge``."""
     padded = LayerShape(*(_up(size, edge) for size in (shape.hidden, shape.kv, shape.intermediate)))
     places = _up(positions, edge)
     body = decode_layer(edge, padded, places, best_groups(spec, edge))
