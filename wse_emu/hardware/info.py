@@ -11,14 +11,16 @@ Row = dict[str, Any]
 def wafer_info(spec: WaferSpec, gpu: GpuSpec | None = None) -> dict[str, list[Row]]:
     """Rows of name, value, unit and level (how it was obtained): "parts", "peaks", "published", "beside a B200".
 
-    ``gpu`` takes the place of the B200.
+    ``gpu`` takes the place of the B200. "held to measurements" joins them where the wafer's file records errors.
     """
     gpu = gpu or load_gpu("B200")
+    held = {"held to measurements": _held(spec)} if spec.calibration else {}
     return {
         "parts": _parts(spec),
         "peaks": _peaks(spec),
         "published": _published(spec),
         f"beside a {gpu.name}": _beside(spec, gpu),
+        **held,
     }
 
 
@@ -78,6 +80,13 @@ def _published(spec: WaferSpec) -> list[Row]:
         if key in spec.published
     ]
     return rows or [_row("aggregates", "none", "", "nothing is published of this wafer")]
+
+
+def _held(spec: WaferSpec) -> list[Row]:
+    return [
+        _row(name, f"{errors[0]:.1%}", f"median error, worst {errors[-1]:.1%}", "recorded; wse-emu validate measures it")
+        for name, errors in spec.calibration.items()
+    ]
 
 
 def _beside(spec: WaferSpec, gpu: GpuSpec) -> list[Row]:
