@@ -82,15 +82,15 @@ def changed(spec: WaferSpec, constant: str, steps: int) -> WaferSpec:
 def set_to(spec: WaferSpec, constant: str, new: int | Fraction) -> WaferSpec:
     if constant in spec.rates:
         return replace(spec, rates={**spec.rates, constant: Fraction(new)})
-    return replace(spec, **{constant: new})  # type: ignore[arg-type]
+    return replace(spec, **{constant: int(new)})  # type: ignore[arg-type]
 
 
 def sensitivity(rows: Sequence[MeasuredRow], specs: Specs, wafer: str, constants: Iterable[str]) -> None:
     print(f"  as it is        {_figures(validate(rows, wafers=specs)[0])}")
     for constant in constants:
         now = value(specs[wafer], constant)
-        by = now / 10 if constant in specs[wafer].rates else max(1, round(now / 10))
-        for new in (now - by, now + by):
+        by = Fraction(now) / 10 if constant in specs[wafer].rates else max(1, round(now / 10))
+        for new in (Fraction(now - by), Fraction(now + by)):
             moved = {**specs, wafer: set_to(specs[wafer], constant, new)}
             print(f"  {constant:15} {float(new):5.4g}: {_figures(validate(rows, wafers=moved)[0])}")
 

@@ -25,13 +25,18 @@ EAST, WEST, NORTH, SOUTH = range(4)
 Ways = tuple[np.ndarray, np.ndarray]
 
 
-def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamCosts) -> None:
+Seams = np.ndarray | None
+"""What seams between dies add to a way from the line's first PE, int64 ``[line, …]`` as the clocks; None: nothing."""
+
+
+def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
     """Move ``clock`` ``[line, …]`` on by a reduction of ``wavelets`` per PE, in place."""
     for phase in plan.phases:
-        _run_arms(arms(clock, phase), abs(phase.step), wavelets, costs)
+        over = None if seams is None else arms(seams, phase)
+        _run_arms(arms(clock, phase), abs(phase.step), wavelets, costs, over)
 
 
-def _run_arms(clock: np.ndarray, hops: int, wavelets: int, costs: StreamCosts) -> None:
+def _run_arms(clock: np.ndarray, hops: int, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
     """One phase: ``clock`` ``[arms, length, …]`` from the far end to the head, ``hops`` from PE to PE.
 
     A PE is done when its own stream is due, or that of any PE before it (stage after stage), or when a PE after it that
@@ -39,6 +44,8 @@ def _run_arms(clock: np.ndarray, hops: int, wavelets: int, costs: StreamCosts) -
     """
     length = clock.shape[1]
     delay = _along(np.arange(length) * costs.stage(hops), clock)
+    if seams is not None:
+        delay = delay + np.abs(seams - seams[:, :1])
     started = clock + costs.setup if wavelets > _room(costs, hops, sender=True) else None
     ready = clock + (costs.due(wavelets) - delay)
     ready[:, 1:] += costs.ramp + costs.combine
@@ -78,7 +85,7 @@ def _along(profile: np.ndarray, clock: np.ndarray) -> np.ndarray:
     return profile.reshape((1, -1) + (1,) * (clock.ndim - 2))
 
 
-def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCosts) -> None:
+def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
     """Move ``clock`` ``[line, …]`` on by a multicast of ``wavelets`` from position ``root``, in place.
 
     A router passes the stream on once its own PE takes it, so the PEs behind a late one wait with it, and so do those
@@ -91,18 +98,21 @@ def broadcast_line(clock: np.ndarray, root: int, wavelets: int, costs: StreamCos
     sent = moved[root].copy()
     moved[root] += costs.ramp
     started = clock + costs.setup
-    _pass_outwards(moved, root, costs)
+    _pass_outwards(moved, root, costs, seams)
     if _hold_up(moved, started, root, wavelets, costs):
-        _pass_outwards(moved, root, costs)
+        _pass_outwards(moved, root, costs, seams)
     _sent_after(started, root, wavelets, costs, sent)
     np.add(moved, costs.ramp + costs.receive, out=clock)
     clock[root] = sent
 
 
-def _pass_outwards(moved: np.ndarray, root: int, costs: StreamCosts) -> None:
+def _pass_outwards(moved: np.ndarray, root: int, costs: StreamCosts, seams: Seams) -> None:
     """Raise ``moved``, when each router passes the last wavelet on, to what the routers before it allow."""
-    for outward in (moved[root:], moved[root::-1]):
+    for way in (slice(root, None), slice(root, None, -1)):
+        outward = moved[way]
         delay = (np.arange(len(outward)) * costs.hop).reshape((-1,) + (1,) * (moved.ndim - 1))
+        if seams is not None:
+            delay = delay + np.abs(seams[way] - seams[root])
         np.subtract(outward, delay, out=outward)
         np.maximum.accumulate(outward, axis=0, out=outward)
         np.add(outward, delay, out=outward)
@@ -137,7 +147,7 @@ def _sent_after(started: np.ndarray, root: int, wavelets: int, costs: StreamCost
                 np.maximum(sent, late, out=sent)
 
 
-def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCosts) -> None:
+def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
     """Move ``clock`` ``[line, …]`` on by ``distance`` steps around the interleaved ring, in place.
 
     A PE sends and receives at once; it may be ahead of the PE that it sends to by what the queues between them hold.
@@ -149,6 +159,7 @@ def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCos
     target = np.argsort(source)
     far = (-1,) + (1,) * (clock.ndim - 1)
     hops = np.abs(np.arange(extent) - source).reshape(far)
+    way = hops * costs.hop + _between(seams, source)
     started: list[np.ndarray] = []
     for _ in range(abs(distance)):
         started.append(clock + costs.setup)
@@ -159,13 +170,18 @@ def shift_line(clock: np.ndarray, distance: int, wavelets: int, costs: StreamCos
                 if 0 < left <= wavelets:
                     late = before[target] + (due(left, costs.interval) + span + 1)
                     np.maximum(sent, np.where(hops[target] == span, late, 0), out=sent)
-        taken = np.maximum(
-            clock + (costs.due(wavelets) + costs.ramp), sent[source] + (2 * costs.ramp + hops * costs.hop)
-        )
+        taken = np.maximum(clock + (costs.due(wavelets) + costs.ramp), sent[source] + (2 * costs.ramp + way))
         np.maximum(sent, taken + costs.receive, out=clock)
 
 
-def overlapping_shift(clock: np.ndarray, distance: int, wavelets: int, others: int, costs: StreamCosts) -> np.ndarray:
+def _between(seams: Seams, source: np.ndarray) -> np.ndarray | int:
+    """What seams add to the ways from ``source`` ``[line]`` to each PE."""
+    return 0 if seams is None else np.abs(seams - seams[source])
+
+
+def overlapping_shift(  # noqa: PLR0917
+    clock: np.ndarray, distance: int, wavelets: int, others: int, costs: StreamCosts, seams: Seams = None
+) -> np.ndarray:
     """When the PEs of ``clock`` ``[line, …]`` have passed ``wavelets`` one place on, while ``others`` share their ramp.
 
     The streams take turns, one wavelet each; what the queues of a late PE hold back is not counted.
@@ -176,12 +192,16 @@ def overlapping_shift(clock: np.ndarray, distance: int, wavelets: int, others: i
     source = sources(extent, distance)
     hops = np.abs(np.arange(extent) - source).reshape((-1,) + (1,) * (clock.ndim - 1))
     sent = clock + costs.due(min(2 * wavelets, wavelets + others) if others else wavelets)
-    taken = np.maximum(sent, sent[source] + (costs.ramp + hops * costs.hop)) + (costs.ramp + costs.receive)
+    way = hops * costs.hop + _between(seams, source)
+    taken = np.maximum(sent, sent[source] + (costs.ramp + way)) + (costs.ramp + costs.receive)
     return np.asarray(np.maximum(sent, taken))
 
 
 def collective_cycles(spec: WaferSpec, algorithm: str, extent: int, wavelets: int, dtype: str, *, back: bool) -> int:
-    """Cycles until the last PE of a line has finished a reduction, with ``back`` the broadcast of its result too."""
+    """Cycles until the last PE of a line has finished a reduction, with ``back`` the broadcast of its result too.
+
+    The line has no place, and therefore no seams.
+    """
     clock = np.zeros((extent, 1), dtype=np.int64)
     plan = schedule(algorithm, extent)
     reduce_line(clock, plan, wavelets, stream_costs(spec, dtype, combining=True))
@@ -191,11 +211,34 @@ def collective_cycles(spec: WaferSpec, algorithm: str, extent: int, wavelets: in
     return int(clock.max())
 
 
-class BodyClock:
-    """The clocks of one region while a body runs: an array and a common offset, in cycles."""
+def seam_delays(places: tuple[int, ...], cycles: int, extent: int) -> Seams:
+    """What seams at ``places`` of a line of ``extent`` PEs add to a way from its first PE, int64 ``[line]``."""
+    if not places or not cycles:
+        return None
+    return np.searchsorted(np.array(places), np.arange(extent), side="right") * cycles
 
-    def __init__(self, spec: WaferSpec, body: Body, start: np.ndarray, slots: int) -> None:
+
+class BodyClock:
+    """The clocks of one region while a body runs: an array and a common offset, in cycles.
+
+    ``seams``: rows and columns of the region at which seams between dies lie
+    (:meth:`wse_emu.hardware.wafer.WaferSpec.seams_in`); by default those of a region in the wafer's corner.
+    """
+
+    def __init__(
+        self,
+        spec: WaferSpec,
+        body: Body,
+        start: np.ndarray,
+        slots: int,
+        seams: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+    ) -> None:
         self.spec, self.body, self.slots = spec, body, slots
+        rows, columns = spec.seams_in(0, 0, body.cols, body.rows) if seams is None else seams
+        self._seams = {
+            "y": seam_delays(rows, spec.seam_cycles, body.rows),
+            "x": seam_delays(columns, spec.seam_cycles, body.cols),
+        }
         self.clock = start.copy()
         self.offset = 0
         self.kernel_cycles: dict[str, int] = {}
@@ -236,10 +279,21 @@ class BodyClock:
         for shift, wavelets in zip(step.shifts, amounts, strict=True):
             lines, ways = self._lines(shift.axis)
             costs = stream_costs(self.spec, shift.inputs[0].dtype, combining=False)
-            shifted = overlapping_shift(lines, shift.distance, wavelets, sum(amounts) - wavelets, costs)
+            others, seams = sum(amounts) - wavelets, self._along(shift.axis)
+            shifted = overlapping_shift(lines, shift.distance, wavelets, others, costs, seams)
             np.maximum(done, shifted if shift.axis == "y" else shifted.T, out=done)
             _count(ways, shift_crossings(lines.shape[0], shift.distance), wavelets)
         self.clock[...] = done
+
+    def _along(self, axis: str, extent: int | None = None) -> Seams:
+        """Seam delays as the clocks of :meth:`_lines` lie, ``[line, 1]``, or in groups of ``extent`` PEs."""
+        seams = self._seams[axis]
+        if seams is None:
+            return None
+        if extent is None:
+            return seams[:, None]
+        groups = len(seams) // extent
+        return np.ascontiguousarray(seams[: groups * extent].reshape(groups, extent).T)[:, :, None]
 
     def _lines(self, axis: str) -> tuple[np.ndarray, Ways]:
         """Clocks ``[line, …]`` and the links of both ways along ``axis``, as views."""
@@ -252,10 +306,10 @@ class BodyClock:
         wavelets = sum(value.wavelets_in_use(self.slots) for value in step.inputs)
         plain = stream_costs(self.spec, step.inputs[0].dtype, combining=False)
         if isinstance(step, Broadcast):
-            broadcast_line(lines, step.root, wavelets, plain)
+            broadcast_line(lines, step.root, wavelets, plain, self._along(step.axis))
             _count(ways, broadcast_crossings(step.root, lines.shape[0]), wavelets)
         elif isinstance(step, Shift):
-            shift_line(lines, step.distance, wavelets, plain)
+            shift_line(lines, step.distance, wavelets, plain, self._along(step.axis))
             _count(ways, shift_crossings(lines.shape[0], step.distance), wavelets)
         else:
             self._reduce(step, lines, ways, wavelets, plain)
@@ -266,10 +320,11 @@ class BodyClock:
         plan = schedule(step.algorithm, extent)
         grouped = lines[: groups * extent].reshape(groups, extent, -1).swapaxes(0, 1)
         assert np.shares_memory(grouped, lines)
-        reduce_line(grouped, plan, wavelets, stream_costs(self.spec, step.inputs[0].dtype, combining=True))
+        seams = self._along(step.axis, extent)
+        reduce_line(grouped, plan, wavelets, stream_costs(self.spec, step.inputs[0].dtype, combining=True), seams)
         _count(ways, reduce_crossings(step.algorithm, extent), wavelets, groups)
         if isinstance(step, AllReduce):
-            broadcast_line(grouped, plan.root, wavelets, plain)
+            broadcast_line(grouped, plan.root, wavelets, plain, seams)
             _count(ways, broadcast_crossings(plan.root, extent), wavelets, groups)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from wse_emu.engines.moves import move_plan
 from wse_emu.engines.semantics import stream_costs
-from wse_emu.engines.timing import EAST, NORTH, SOUTH, WEST, BodyClock
+from wse_emu.engines.timing import EAST, NORTH, SOUTH, WEST, BodyClock, seam_delays
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import Body, Call, Program, Transfer
@@ -51,7 +51,7 @@ class TimingEngine:
         regions = dict.fromkeys(call.region for call in program.calls)
         zero = {region: np.zeros((region.height, region.width), dtype=np.int64) for region in regions}
         self._patterns: list[Clocks] = [zero]
-        self._bodies: dict[tuple[Body, int], list[tuple[np.ndarray, BodyClock]]] = {}
+        self._bodies: dict[tuple[Body, int, object], list[tuple[np.ndarray, BodyClock]]] = {}
         self._tokens: dict[tuple[int, int], TokenTiming] = {}
         self._heights = {call.region.height for call in program.calls}
 
@@ -102,7 +102,7 @@ class TimingEngine:
     def _call(self, run: _Run, call: Call, slots: int) -> None:
         clock = run.clocks[call.region]
         base = int(clock.min())
-        body = self._body(call.body, slots, clock - base)
+        body = self._body(call.body, slots, clock - base, call.region)
         before = run.latest
         clock[:] = body.clock
         clock += body.offset + base
@@ -111,12 +111,13 @@ class TimingEngine:
         key = (call.region, id(body))
         run.crossings[key] = (body.links, run.crossings.get(key, (body.links, 0))[1] + 1)
 
-    def _body(self, body: Body, slots: int, start: np.ndarray) -> BodyClock:
-        known = self._bodies.setdefault((body, slots), [])
+    def _body(self, body: Body, slots: int, start: np.ndarray, region: Region) -> BodyClock:
+        seams = self.spec.seams_in(region.x, region.y, region.width, region.height)
+        known = self._bodies.setdefault((body, slots, seams), [])
         for before, clock in known:
             if np.array_equal(before, start):
                 return clock
-        clock = BodyClock(self.spec, body, start, slots)
+        clock = BodyClock(self.spec, body, start, slots, seams)
         clock.run()
         known.append((start, clock))
         return clock
@@ -135,14 +136,32 @@ class TimingEngine:
         sent = source[rows, columns] + costs.due(move.value.wavelets)
         waiting = costs.due((sharing - 1) * move.value.wavelets)
         across = move.target.x + np.arange(move.target.width)[None, :] - (move.source.x + columns)[:, None]
-        hops = np.abs(across) * costs.hop
+        hops = np.abs(across) * costs.hop + self._column_seams(move, columns)
+        along = down * costs.hop + self._row_seams(move)
         moved = target + costs.due(move.value.wavelets) - hops
-        np.maximum(moved, (sent + waiting + costs.ramp + down * costs.hop)[:, None], out=moved)
+        np.maximum(moved, (sent + waiting + costs.ramp + along)[:, None], out=moved)
         rightwards = np.maximum.accumulate(np.where(across >= 0, moved, 0), axis=1)
         leftwards = np.maximum.accumulate(np.where(across <= 0, moved, 0)[:, ::-1], axis=1)[:, ::-1]
         source[rows, columns] = sent
         target[...] = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
         run.spend(move.kernel, max(run.latest, int(target.max())))
+
+    def _row_seams(self, move: Transfer) -> np.ndarray | int:
+        """What seams add to the way of each row along y."""
+        delays = seam_delays(self.spec.row_seams, self.spec.seam_cycles, self.spec.rows)
+        if delays is None:
+            return 0
+        rows = np.arange(move.source.height)
+        return np.asarray(np.abs(delays[move.target.y + rows] - delays[move.source.y + rows]))
+
+    def _column_seams(self, move: Transfer, columns: np.ndarray) -> np.ndarray | int:
+        """What seams add to the way of each row along x, to each of the target's columns."""
+        delays = seam_delays(self.spec.column_seams, self.spec.seam_cycles, self.spec.columns)
+        if delays is None:
+            return 0
+        return np.asarray(
+            np.abs(delays[None, move.target.x : move.target.right] - delays[move.source.x + columns][:, None])
+        )
 
     def _remember(self, clocks: Clocks) -> int:
         """The number of this clock pattern, taken relative to its earliest PE."""

@@ -84,7 +84,7 @@ def _published(spec: WaferSpec) -> list[Row]:
 
 def _held(spec: WaferSpec) -> list[Row]:
     return [
-        _row(name, f"{errors[0]:.1%}", f"median error, worst {errors[-1]:.1%}", "recorded; wse-emu validate measures it")
+        _row(name, f"{errors[0]:.1%}", f"median error, worst {errors[-1]:.1%}", "recorded; see wse-emu validate")
         for name, errors in spec.calibration.items()
     ]
 

@@ -98,6 +98,11 @@ class WaferSpec:
         """Receive, combine, send on: from one PE to its neighbour, the first wavelet."""
         return 2 * self.ramp_cycles + self.hop_cycles + self.combine_cycles
 
+    def seams_in(self, x: int, y: int, width: int, height: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rows and columns of a region, counted from its corner, whose link to the one before crosses a seam."""
+        rows = tuple(place - y for place in self.row_seams if y < place < y + height)
+        return rows, tuple(place - x for place in self.column_seams if x < place < x + width)
+
     def derived(self) -> dict[str, float]:
         """Peaks that all cores would give at ``clock_hz``, from the parts: bytes, bytes/s, bits/s and FLOP/s.
 
