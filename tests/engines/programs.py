@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from wse_emu.engines.code import RAMP, Code, Color, FabricProgram, Filter, Instruction, Operand, Pop, control, port
 from wse_emu.fabric.directions import DIRECTIONS, Direction
+from wse_emu.fabric.routes import PORTS
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
 
 Place = tuple[int, int]
@@ -514,7 +515,7 @@ class Draft:
         if self.chance(0.6):
             late = [self.rng.choice((0, 0, 3, self.rng.randint(0, 80))) for _ in self.pes]
             start = np.array(late, dtype=np.int64).reshape(self.rows, self.cols)
-        return Case(self.program(), start, self.rng.randint(0, 5))
+        return Case(without_meeting_seams(self.program()), start, self.rng.randint(0, 5))
 
     def colors(self) -> list[Color]:
         colors = []
@@ -605,9 +606,27 @@ def draw_switched_line(color: Color, line: list[Place]) -> None:
         color.last[place] = 1 if behind else 0
 
 
+def without_meeting_seams(program: FabricProgram) -> FabricProgram:
+    """The program on a wafer without seams, where a color comes to a PE over one and from another side as well."""
+    ways = {name: np.zeros((program.rows, program.cols), dtype=bool) for name in "NSWE"}
+    for row in program.seams[0]:
+        ways["N"][row] = ways["S"][row - 1] = True
+    for column in program.seams[1]:
+        ways["W"][:, column] = ways["E"][:, column - 1] = True
+    for color in program.colors:
+        taken = np.bitwise_or.reduce(color.inputs, axis=0)
+        for name, beside in ways.items():
+            others = sum(PORTS[other] for other in ways if other != name)
+            if (beside & (taken & PORTS[name] != 0) & (taken & others != 0)).any():
+                return replace(program, spec=replace(program.spec, row_seams=(), column_seams=()))
+    return program
+
+
 def draw_spec(rng: random.Random) -> WaferSpec:
     """A wafer whose constants are small and vary."""
     wafer = load_wafer(rng.choice(("wse2", "wse3")))
+    rows, columns = (tuple(sorted(rng.sample(range(1, 6), rng.randint(0, 2)))) for _ in range(2))
+    wafer = replace(wafer, seam_cycles=rng.choice((0, 0, 2, 9)), row_seams=rows, column_seams=columns)
     if rng.randint(0, 3) == 0:
         return replace(wafer, task_cycles=rng.randint(1, 8), output_queue_words=(2, 6, 2, 1))
     return replace(

@@ -13,7 +13,7 @@ import numpy as np
 
 from wse_emu.engines.code import COMMANDS, MICROTHREADS, RAMP, Code, FabricProgram, Instruction, port
 from wse_emu.errors import WseError
-from wse_emu.fabric.directions import DIRECTIONS
+from wse_emu.fabric.directions import DIRECTIONS, Direction
 
 RECEIVING = ("recv", "recv_op", "recv_op_send")
 STREAMS = (*RECEIVING, "send")
@@ -137,7 +137,10 @@ class Router:
         self.place = (pe.row, pe.col)
         self.neighbours: dict[int, Router] = {}
         """By port."""
-        self.link = [Queue(self.spec.hop_cycles + 1) for _ in self.colors]
+        self.seams = beside_seams(pe.program, pe.row, pe.col)
+        """The directions, as ports, in which a link of this router crosses a seam."""
+        room = self.spec.hop_cycles + 1 + (self.spec.seam_cycles if self.seams else 0)
+        self.link = [Queue(room) for _ in self.colors]
         self.position = [int(color.initial[self.place]) for color in self.colors]
         self.closed = [False for _ in self.colors]
         self.counted = [0 for _ in self.colors]
@@ -206,6 +209,7 @@ class Router:
         for way in WAYS:
             if outputs & way:
                 takes = self.spec.ramp_cycles if way == RAMP else self.spec.hop_cycles
+                takes += self.spec.seam_cycles if way in self.seams else 0
                 self.behind(c, way).push(t + takes, wavelet)
                 if way == RAMP:
                     self.pe.let_in(c, t)
@@ -512,6 +516,18 @@ class Machine:
         return min((time for time in times if time > t), default=None)
 
 
+def beside_seams(program: FabricProgram, row: int, col: int) -> set[int]:
+    """The directions, as ports, in which the PE's links cross a seam between dies."""
+    spec, x, y = program.spec, program.corner[0] + col, program.corner[1] + row
+    inside = {
+        Direction.NORTH: row > 0 and y in spec.row_seams,
+        Direction.SOUTH: row + 1 < program.rows and y + 1 in spec.row_seams,
+        Direction.WEST: col > 0 and x in spec.column_seams,
+        Direction.EAST: col + 1 < program.cols and x + 1 in spec.column_seams,
+    }
+    return {port(direction) for direction, crosses in inside.items() if crosses}
+
+
 def reduces(told: Instruction) -> bool:
     return told.kind in {"recv_op", "recv_op_send"} or (told.kind == "send" and told.reducing)
 
@@ -534,7 +550,7 @@ def simulate(
     machine = Machine(program, np.zeros(shape, dtype=np.int64) if start is None else start, seed, depths)
     spec = program.spec
     slack = QUIET + machine.reducing_gap
-    slack += spec.stream_setup + spec.hop_cycles + spec.ramp_cycles + spec.combine_cycles
+    slack += spec.stream_setup + spec.hop_cycles + spec.seam_cycles + spec.ramp_cycles + spec.combine_cycles
     t, busy = 0, 0
     while True:
         if machine.cycle(t):

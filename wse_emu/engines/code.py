@@ -238,6 +238,11 @@ class FabricProgram:
     """Of the colors, for messages."""
 
     @property
+    def seams(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rows and columns of the box whose link to the one before crosses a seam between dies."""
+        return self.spec.seams_in(*self.corner, self.cols, self.rows) if self.spec.seam_cycles else ((), ())
+
+    @property
     def task_sets(self) -> np.ndarray:
         """The task set of each PE, int ``[rows, cols]``; −1: none.
 

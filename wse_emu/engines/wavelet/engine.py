@@ -67,7 +67,9 @@ class Machine:
         self.stepped = 0
         spec = program.spec
         pauses = spec.link_interval + datapath_interval(spec, program.dtype)
-        self._quiet_after = ceil(spec.hop_cycles + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
+        self._quiet_after = (
+            ceil(spec.hop_cycles + spec.seam_cycles + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
+        )
         """Cycles without a move after which nothing is under way any more."""
         self.peak_state_bytes = 0
         """Of the planes that a cycle works on, at most."""
@@ -91,7 +93,7 @@ class Machine:
         if not self.streams.carrying:
             return
         room = max(program.spec.output_queue_words + program.spec.input_queue_words)
-        room += program.spec.ramp_cycles + program.spec.combine_cycles + program.spec.hop_cycles + 2
+        room += program.spec.ramp_cycles + program.spec.combine_cycles + program.spec.hop_cycles + self.fabric.seam + 2
         self.payloads = Payloads(program, self.grid, self.fabric, room)
         if program.memory is not None:
             self.control.compute = self.payloads.compute

@@ -14,7 +14,7 @@ import numpy as np
 from wse_emu.engines.code import Color, FabricProgram
 from wse_emu.engines.wavelet.planes import Grid, Plane, RunLimit, Tally, Turns, nonzero, some, step_by_one
 from wse_emu.errors import WseError
-from wse_emu.fabric.directions import DIRECTIONS
+from wse_emu.fabric.directions import DIRECTIONS, Direction
 from wse_emu.fabric.routes import RAMP, port
 
 RAMP_OUT, TAKES, SENDS = 4, 5, 6
@@ -166,7 +166,10 @@ class Fabric:
             own[i] = spec.output_queue_words[color.queue // 2] + ramp
             own[i] += combine * fed.get(i, np.zeros(shape[1:], dtype=bool))
             into[i] = spec.input_queue_words[color.queue // 2] + ramp
-        self.link = Queue("link", bank, np.full(shape, hop + 1), hop)
+        self.seam = spec.seam_cycles if any(program.seams) else 0
+        """What a hop takes longer where ``over_seam`` by the way it goes; 0: no seam in the box."""
+        self.over_seam, beside = self._seams()
+        self.link = Queue("link", bank, np.full(shape, hop + 1) + self.seam * beside, hop + self.seam)
         self.own = Queue("own", bank, own, ramp + combine, sparse=True)
         self.into = Queue("in", bank, into, ramp)
         self.limit = RunLimit(spec.link_interval, 7, grid.words)
@@ -181,6 +184,32 @@ class Fabric:
         self._stretch = self._crowded_stretch = -1
         self.filter: Callable[[Plane, Plane], Plane | None] | None = None
         """Where filters keep the heads of link and out queues from the ramp."""
+
+    def _seams(self) -> tuple[dict[Direction, Plane], np.ndarray]:
+        """Where a wavelet that goes each way ends up beyond a seam; all PEs beside one, bool ``[rows, cols]``.
+
+        Raises WseError for a color that comes to such a PE over a seam and from elsewhere: one could overtake another.
+        """
+        program = self.program
+        ends = {way: np.zeros((program.rows, program.cols), dtype=bool) for way in DIRECTIONS}
+        rows, columns = program.seams
+        for row in rows:
+            ends[Direction.SOUTH][row] = ends[Direction.NORTH][row - 1] = True
+        for column in columns:
+            ends[Direction.EAST][:, column] = ends[Direction.WEST][:, column - 1] = True
+        for i, color in enumerate(program.colors):
+            taken = np.bitwise_or.reduce(color.inputs, axis=0)
+            for way, there in ends.items():
+                source = port(way.opposite)
+                clash = there & (taken & source != 0) & (taken & ~np.uint8(source | RAMP) != 0)
+                if clash.any():
+                    place = program.place(int(np.flatnonzero(clash)[0]))
+                    raise WseError(
+                        f"{program.color_name(i)}: PE {place} takes it over a seam between dies and from another side; "
+                        "one direction works there, or another place on the wafer"
+                    )
+        beside = np.logical_or.reduce(list(ends.values()))
+        return {way: self.grid.pack(there) for way, there in ends.items() if there.any()}, beside
 
     def _routes(self, colors: list[Color]) -> None:
         bank, pack = self.bank, self.grid.pack
@@ -244,6 +273,7 @@ class Fabric:
             queue.use()
         shape = self.from_link.shape
         self._blocked, self._arriving, self._own_head = np.zeros((3, *shape), dtype=np.uint64)
+        self._late = np.zeros(shape, dtype=np.uint64)
         self._shifted, self._out = np.zeros((2, shape[-1]), dtype=np.uint64)
         self._own_room = self.own.room if self.bank.words is None else np.zeros(shape, dtype=np.uint64)
 
@@ -376,11 +406,18 @@ class Fabric:
             np.bitwise_or(used[way], out, out=used[way])
             self.grid.towards(way, out, self._shifted)
             np.bitwise_or(arriving[place], self._shifted, out=arriving[place])
+            if way in self.over_seam:
+                self._late[place] |= self._shifted & self.over_seam[way]
         self.tally.add(used[:RAMP_OUT])
         into = moved & self.to_ramp
         np.bitwise_or.reduce(into, axis=0, out=used[RAMP_OUT])
         self.limit.moved(used, anything=some(used))
-        self.link.coming(time + hop)[...] |= arriving
+        if self.over_seam:
+            self.link.coming(time + hop + self.seam)[...] |= self._late
+            self.link.coming(time + hop)[...] |= arriving & ~self._late
+            self._late[...] = 0
+        else:
+            self.link.coming(time + hop)[...] |= arriving
         self.into.coming(time + ramp)[...] |= into
         self.link.step(self.link_moved, arriving)
         self.own.step(self.own_part(self.own_moved), self.own_part(sent))
