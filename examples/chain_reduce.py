@@ -52,11 +52,11 @@ def main() -> None:
     k.set(x, held)
     run = k.run()
     found, expected = run.read(x)[:, 0], held.sum(axis=1)
-    closed = ceil(args.elements * k.spec.link_interval) + k.spec.stage_cycles * (args.pes - 1)
+    closed = k.spec.stream_setup + ceil(args.elements * k.spec.link_interval) + k.spec.stage_cycles * (args.pes - 1)
     print("result      ", *found[0, :8].astype(int), "…" if args.elements > 8 else "")
     print("as numpy's  ", "yes" if (found == expected).all() else "no")
     print("cycles      ", run.cycles)
-    print("closed form ", closed, "= B·interval + stage·(P − 1)")
+    print("closed form ", closed, "= setup + B·interval + stage·(P − 1)")
     print("wavelets    ", *np.unique(run.links[1, :, 1:]), "over each link")
 
 

@@ -58,7 +58,7 @@ def wrong(b, size):
 
 
 def test_the_fabrics_rate_latency_and_limit(run: Run) -> None:
-    code, out, _ = run("bench", "fabric", "--grid", "12x12", "--wavelets", "40", "--workload", "many_to_one")
+    code, out, _ = run("bench", "fabric", "--grid", "12x12", "--wavelets", "160", "--workload", "many_to_one")
     assert code == 0
     assert "the limit was link west of PE (1, 0)" in out
     code, out, _ = run("bench", "fabric", "--grid", "12x12", "--wavelets", "40", "--colors", "2", "--json")

@@ -53,9 +53,9 @@ def _chain(line: list[int]) -> Rounds:
 
 
 def _two_way(line: list[int]) -> Rounds:
-    """Both halves run to the middle, which takes the left one first."""
+    """Both halves run to the middle, which takes the right one, the shorter if one is, first."""
     middle = len(line) // 2
-    return [[line[: middle + 1]], [line[middle:][::-1]]]
+    return [[line[middle:][::-1]], [line[: middle + 1]]]
 
 
 def _tree(line: list[int]) -> Rounds:
@@ -87,4 +87,4 @@ def _ktree(line: list[int], count: int) -> Rounds:
         groups[-1] = groups[-1] + short
     left = [group[: middle + 1] for group in groups]
     right = [group[middle:][::-1] for group in groups]
-    return [left, right, *_two_way([group[middle] for group in groups])]
+    return [right, left, *_two_way([group[middle] for group in groups])]

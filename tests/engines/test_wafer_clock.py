@@ -131,11 +131,16 @@ class Fresh:
         return self.latest - begin
 
     def _call(self, call: Call, position: int) -> None:
-        body = BodyClock(self.spec, call.body, self.clocks[call.region], position // call.region.height + 1)
+        area = call.region
+        seams = self.spec.seams_in(area.x, area.y, area.width, area.height)
+        body = BodyClock(self.spec, call.body, self.clocks[call.region], position // call.region.height + 1, seams)
         body.run()
         self.clocks[call.region] = body.clock + body.offset
-        area = call.region
         self.links[:, area.y : area.bottom, area.x : area.right] += body.links
+
+    def _over_seams(self, move: Transfer, row: int) -> int:
+        between = sorted((move.source.y + row, move.target.y + row))
+        return self.spec.seam_cycles * sum(between[0] < seam <= between[1] for seam in self.spec.row_seams)
 
     def _move(self, move: Transfer) -> None:
         """Rows leave through columns of their own here, so that no two streams share a link."""
@@ -148,7 +153,7 @@ class Fresh:
             source[row, leaves] = sent
             entry, down = move.source.x + leaves - move.target.x, abs(move.target.y - move.source.y)
             for columns in (range(move.target.width), reversed(range(move.target.width))):
-                passed, at = sent + spec.ramp_cycles + down * spec.hop_cycles, entry
+                passed, at = sent + spec.ramp_cycles + down * spec.hop_cycles + self._over_seams(move, row), entry
                 for column in columns:
                     if (column - entry) * (1 if isinstance(columns, range) else -1) < 0:
                         continue

@@ -26,7 +26,7 @@ def test_a_lone_stream_is_delivered_at_the_interval_of_its_links() -> None:
     n, cols = 200, 30
     measured = measure(workload("streams", WSE3, Traffic(9, cols, 1, 1.0, n)), latencies=True)
     travel = 2 * WSE3.ramp_cycles + (cols - 2) * WSE3.hop_cycles
-    assert measured.cycles == -(-9 * n // 8) + travel + WSE3.receive_cycles
+    assert measured.cycles == WSE3.stream_setup + -(-9 * n // 8) + travel + WSE3.receive_cycles
     taps = len(range(2, cols - 2, TAP)) + 1
     assert measured.delivered == 5 * n * taps
     assert measured.hops == 5 * n * (cols - 2)
@@ -52,17 +52,17 @@ def test_a_lower_load_uses_less_of_the_links() -> None:
 
 def test_many_to_one_is_limited_by_the_last_link() -> None:
     """All of a row's wavelets cross it: (P − 1) · n at 9/8 cycles each."""
-    measured = measure(workload("many_to_one", WSE3, Traffic(2, 12, 1, 1.0, 40)))
-    assert measured.cycles >= 11 * 40 * 9 / 8
+    measured = measure(workload("many_to_one", WSE3, Traffic(2, 12, 1, 1.0, 160)))
+    assert measured.cycles >= 11 * 160 * 9 / 8
     assert measured.busiest_link > 0.85
     assert measured.limit.startswith("link west of PE (1, ")
-    assert measured.delivered == 2 * sum(40 * (11 - x) for x in range(11))
+    assert measured.delivered == 2 * sum(160 * (11 - x) for x in range(11))
 
 
 def test_a_neighbour_shift_takes_as_long_as_one_stream_over_one_hop() -> None:
     n = 30
     measured = measure(workload("neighbour_shift", WSE3, Traffic(4, 9, 2, 1.0, n)))
-    assert measured.cycles == -(-9 * n // 8) + 2 * WSE3.ramp_cycles + WSE3.hop_cycles + WSE3.receive_cycles
+    assert measured.cycles == WSE3.stream_setup + -(-9 * n // 8) + 2 * WSE3.ramp_cycles + WSE3.hop_cycles + WSE3.receive_cycles
     assert measured.delivered == measured.hops == 4 * 8 * n
 
 

@@ -29,8 +29,8 @@ def test_wse3_peaks_and_published() -> None:
         "SRAM": (pytest.approx(44.2368), "GB"),  # 900,000 × 48 KiB
         "memory bandwidth": (pytest.approx(23.76), "PB/s"),  # × 24 B × 1.1 GHz
         "fabric bandwidth": (pytest.approx(225.28), "Pb/s"),  # × 256 bit × 1.1 GHz × 8/9
-        "peak float16": (pytest.approx(5.7816), "PFLOP/s"),  # × 2 × 2.92 × 1.1 GHz
-        "peak float32": (pytest.approx(0.99), "PFLOP/s"),  # × 2 × 0.5 × 1.1 GHz
+        "sustained float16": (pytest.approx(5.7816), "PFLOP/s"),  # × 2 × 2.92 × 1.1 GHz
+        "sustained float32": (pytest.approx(0.99), "PFLOP/s"),  # × 2 × 0.5 × 1.1 GHz
     }
     assert [(row["name"], row["value"], row["level"]) for row in info["published"]] == [
         ("cores", 900_000, "published"),

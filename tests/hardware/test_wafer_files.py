@@ -42,7 +42,7 @@ def test_own_file_is_the_preset_under_its_own_name(write: Write) -> None:
 
 
 def test_own_numbers_are_taken(write: Write) -> None:
-    assert load_wafer(write(changed("hop_cycles", "1"))).stage_cycles == 13
+    assert load_wafer(write(changed("hop_cycles", "1"))).stage_cycles == 11
     assert load_wafer(write(changed("link_interval", "2"))).link_interval == 2
     assert load_wafer(write(changed("link_interval", '"1.125"'))) == load_wafer(write(TEXT))
     assert load_wafer(write(changed("clock_hz", "1"))).clock_hz == 1.0

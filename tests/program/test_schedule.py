@@ -37,8 +37,8 @@ def test_a_tree_has_as_many_phases_as_its_height(extent: int) -> None:
     assert len(schedule("tree", extent).phases) == ceil(log2(extent))
 
 
-def test_two_way_meets_in_the_middle_left_half_first() -> None:
-    left, right = schedule("two_way", 6).phases
+def test_two_way_meets_in_the_middle_right_half_first() -> None:
+    right, left = schedule("two_way", 6).phases
     assert left.positions() == ((0, 1, 2, 3),)
     assert right.positions() == ((5, 4, 3),)
 
@@ -46,11 +46,11 @@ def test_two_way_meets_in_the_middle_left_half_first() -> None:
 def test_a_k_tree_works_in_groups_then_over_their_middles() -> None:
     plan = schedule("ktree:3", 12)
     assert [phase.positions() for phase in plan.phases] == [
-        ((0, 1, 2), (4, 5, 6), (8, 9, 10)),
         ((3, 2), (7, 6)),
         ((11, 10),),
-        ((2, 6),),
+        ((0, 1, 2), (4, 5, 6), (8, 9, 10)),
         ((10, 6),),
+        ((2, 6),),
     ]
     assert plan.root == 6
 

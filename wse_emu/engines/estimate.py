@@ -9,17 +9,30 @@ from wse_emu.program import AllReduce, Body, Call, Local, Overlap, Program, Redu
 from wse_emu.program.schedule import candidates
 
 
+NEGLIGIBLE = 0.03
+
+
 class Estimator:
-    """Durations on the wafer ``spec`` when every step waits for all PEs; remembers what it has computed."""
+    """Durations on the wafer ``spec`` when every step waits for all PEs; remembers what it has computed and chosen."""
 
     def __init__(self, spec: WaferSpec) -> None:
         self.spec = spec
         self._collective = cache(self._collective_cycles)
         self.choose = cache(self._choose)
+        self._chosen: dict[int, list[str]] = {}
 
     def _choose(self, extent: int, wavelets: int, dtype: str, back: bool) -> str:
-        """What `auto` means: the algorithm that finishes first on a line of ``extent`` PEs."""
-        return min(candidates(extent), key=lambda name: self._collective(name, extent, wavelets, dtype, back))
+        """What `auto` means: the algorithm that finishes first on a line of ``extent`` PEs.
+
+        One that lines of this length use already is taken if it is within 3 % of that: each algorithm needs colors.
+        """
+        cycles = {name: self._collective(name, extent, wavelets, dtype, back) for name in candidates(extent)}
+        best = min(cycles, key=cycles.__getitem__)
+        chosen = self._chosen.setdefault(extent, [])
+        known = next((name for name in chosen if cycles[name] <= (1 + NEGLIGIBLE) * cycles[best]), None)
+        if known is None:
+            chosen.append(best)
+        return known or best
 
     def program_cycles(self, program: Program, position: int) -> int:
         """Cycles of a token at ``position``: an upper bound of the timing engine's, moves left out."""

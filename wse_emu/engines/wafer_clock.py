@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wse_emu.engines.moves import move_plan
-from wse_emu.engines.semantics import stream_costs
+from wse_emu.engines.semantics import due, stream_costs
 from wse_emu.engines.timing import EAST, NORTH, SOUTH, WEST, BodyClock, seam_delays
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
@@ -134,7 +134,7 @@ class TimingEngine:
         down = abs(move.target.y - move.source.y)
         sharing = 1 if down == 0 else -(-move.source.height // move.source.width)
         sent = source[rows, columns] + costs.due(move.value.wavelets)
-        waiting = costs.due((sharing - 1) * move.value.wavelets)
+        waiting = due((sharing - 1) * move.value.wavelets, costs.interval)
         across = move.target.x + np.arange(move.target.width)[None, :] - (move.source.x + columns)[:, None]
         hops = np.abs(across) * costs.hop + self._column_seams(move, columns)
         along = down * costs.hop + self._row_seams(move)

@@ -51,8 +51,8 @@ def _peaks(spec: WaferSpec) -> list[Row]:
         ("SRAM", "sram_bytes", 1e9, "GB", f"{spec.sram_bytes:,} B"),
         ("memory bandwidth", "memory_bytes_per_second", 1e15, "PB/s", f"{SRAM_BYTES_PER_CYCLE} B × clock"),
         ("fabric bandwidth", "fabric_bits_per_second", 1e15, "Pb/s", f"{FABRIC_BITS_PER_CYCLE} bit × clock / link"),
-        ("peak float16", "fp16_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
-        ("peak float32", "fp32_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
+        ("sustained float16", "fp16_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
+        ("sustained float32", "fp32_flops", 1e15, "PFLOP/s", "2 × fma × clock"),
     )
     derived = spec.derived()
     return [
