@@ -48,7 +48,7 @@ def rows_of(name: str) -> list[MeasuredRow]:
 
 
 def fit(rows: Sequence[MeasuredRow], specs: Specs, wafer: str, constants: Sequence[str]) -> Specs:
-    """Coordinate descent from the file's values, by the root of the mean squared relative error of each set."""
+    """Coordinate descent from the file's values, by the mean absolute relative error of each set."""
     best, least = specs, loss(rows, specs)
     improved = True
     while improved:
@@ -62,7 +62,7 @@ def fit(rows: Sequence[MeasuredRow], specs: Specs, wafer: str, constants: Sequen
 
 
 def loss(rows: Sequence[MeasuredRow], specs: Specs) -> float:
-    return sum(float(np.sqrt(np.mean(one.errors**2))) for one in validate(rows, wafers=specs)[0])
+    return sum(float(np.mean(one.errors)) for one in validate(rows, wafers=specs)[0])
 
 
 def value(spec: WaferSpec, constant: str) -> int | Fraction:

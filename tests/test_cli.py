@@ -231,3 +231,83 @@ def test_a_pipe_is_never_replaced_by_a_file(run: Run, tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     assert "must be a plain file, or a new one" in err
     assert pipe.is_fifo()
+
+
+GEMV_ROWS = "P,group_num,tile_m,tile_n,cycles\n"
+TABLE_ROWS = "table,metric,unit,model_or_shape,system,config,input_len,output_len,value\n"
+
+
+def test_validate_prints_a_row_for_every_set(run: Run) -> None:
+    code, out, _ = run("validate")
+    assert code == 0
+    for title in (
+        "MeshGEMV on WSE-3",
+        "MeshGEMM on WSE-3",
+        "Shift on WSE-3",
+        "WaferLLM decode on WSE-2",
+        "KV capacity",
+    ):
+        assert title in out
+    assert "not predicted: 60 rows" in out
+
+
+def test_validate_gives_every_case_as_json(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(GEMV_ROWS + "16,2,1,1,250\n16,4,1,1,200\n", "utf-8")
+    code, out, _ = run("validate", "--data", str(path), "--json")
+    (one,) = json.loads(out)["sets"]
+    assert (code, one["name"], one["rows"], one["level"]) == (0, "wse3_meshgemv", 2, "timing model")
+    errors = [case["error"] for case in one["cases"]]
+    assert errors == [case["predicted"] / case["measured"] - 1 for case in one["cases"]]
+    assert one["median_abs_error"] == pytest.approx(float(np.median(np.abs(errors))))
+    assert one["max_abs_error"] == pytest.approx(max(map(abs, errors)))
+    assert one["max_abs_error"] >= one["p95_abs_error"] >= one["median_abs_error"]
+
+
+def test_validate_draws_and_lists_the_cases_of_a_file(run: Run, tmp_path: Path) -> None:
+    path, picture = tmp_path / "rows.csv", tmp_path / "plot.png"
+    path.write_text("class,P,L,tile_f16_values,cycles\nsilicon,16,4,16,404.91\nguess,16,4,16,404.91\n", "utf-8")
+    code, out, _ = run("validate", "--data", str(path), "--plot", str(picture))
+    assert code == 0
+    assert out.count("404.91") == 2, "what is silicon and what is not stand apart"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "line 1: the columns a, b are none that work; columns that work: P,group_num"),
+        (GEMV_ROWS, "rows.csv: no row that can be predicted (no rows)"),
+        (GEMV_ROWS + "16,17,1,1,99\n", "line 2: 17 groups on a line of 16 PEs; at most 16 work"),
+        (GEMV_ROWS + "800,2,1,1,99\n", "line 2: a grid of 800×800 PEs is off the mesh of wse3; up to 755 work"),
+        (TABLE_ROWS + "T4,decode_throughput_per_request,tok/s,LLaMA3-8B,SGLang,A100x1,,,78.9\n", "no row that can be"),
+        (TABLE_ROWS + "T4,decode_throughput_per_request,tok/s,GPT-9,WaferLLM,420^2,,,1\n", "unknown model 'GPT-9'"),
+        (TABLE_ROWS + "T4,decode_throughput_per_request,tok/s,LLaMA3-8B,WaferLLM,all,,,1\n", "'all' names no grid"),
+        (TABLE_ROWS + "T3,prefill_throughput_per_request,tok/s,LLaMA3-8B,WaferLLM,480^2,,,1\n", "input_len is ''"),
+    ],
+)
+def test_validate_says_what_is_wrong_with_a_file(run: Run, tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text, "utf-8")
+    code, out, err = run("validate", "--data", str(path))
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_validate_checks_the_recorded_errors(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("validate", "--check")[0] == 0
+    from wse_emu.hardware import wafer
+
+    monkeypatch.setattr(wafer, "PRESETS", tmp_path)
+    for name in ("wse2", "wse3"):
+        text = (PRESETS / f"{name}.toml").read_text("utf-8")
+        (tmp_path / f"{name}.toml").write_text(re.sub(r"(wse3_meshgemv = \[)[\d.]+", r"\g<1>0.0001", text), "utf-8")
+    code, _, err = run("validate", "--check")
+    assert code == 1
+    assert "wse3_meshgemv: median_abs_error is 0.00" in err
+    code, _, err = run("validate", "--check", "--data", "rows.csv")
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = run("validate", "--plot", str(tmp_path / "none" / "plot.png"))
+    assert code == 2
+    assert "the folder" in err

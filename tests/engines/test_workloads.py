@@ -62,7 +62,10 @@ def test_many_to_one_is_limited_by_the_last_link() -> None:
 def test_a_neighbour_shift_takes_as_long_as_one_stream_over_one_hop() -> None:
     n = 30
     measured = measure(workload("neighbour_shift", WSE3, Traffic(4, 9, 2, 1.0, n)))
-    assert measured.cycles == WSE3.stream_setup + -(-9 * n // 8) + 2 * WSE3.ramp_cycles + WSE3.hop_cycles + WSE3.receive_cycles
+    assert (
+        measured.cycles
+        == WSE3.stream_setup + -(-9 * n // 8) + 2 * WSE3.ramp_cycles + WSE3.hop_cycles + WSE3.receive_cycles
+    )
     assert measured.delivered == measured.hops == 4 * 8 * n
 
 

@@ -94,7 +94,7 @@ class NumpyBackend(Backend):
 def combine_in_place(plan: Schedule, held: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
     """Combine ``held`` ``[line, …]`` in the order of ``plan``; the heads of the phases are overwritten."""
     for phase in plan.phases:
-        head = phase.first + (phase.length - 1) * phase.step
+        head = phase.head
         if phase.arms == 1:
             held[head] = _in_order(ufunc, held[phase.slice], 0)
         else:

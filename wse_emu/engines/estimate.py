@@ -8,7 +8,6 @@ from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import AllReduce, Body, Call, Local, Overlap, Program, Reduce
 from wse_emu.program.schedule import candidates
 
-
 NEGLIGIBLE = 0.03
 
 

@@ -43,8 +43,7 @@ def reduce_crossings(algorithm: str, extent: int) -> Crossings:
     crossings = _none(extent)
     for phase in schedule(algorithm, extent).phases:
         for arm in range(phase.arms):
-            first = phase.first + arm * phase.arm_step
-            crossings.add(first, first + (phase.length - 1) * phase.step)
+            crossings.add(phase.first + arm * phase.arm_step, phase.head + arm * phase.arm_step)
     return crossings
 
 

@@ -65,10 +65,15 @@ def lower_reduce(algorithm: str, extent: int, wavelets: int, *, back: bool) -> L
     plan = schedule(algorithm, extent)
     line = LineProgram(extent)
     channel = 0
-    for level in _levels(plan.phases):
-        for phase in level:
-            _lower_phase(line, phase, channel, wavelets)
-        channel += 2
+    if plan.nested:
+        for phase in plan.phases:
+            _lower_alone(line, phase, wavelets)
+        channel = 1 + max(line.ports, default=-1)
+    else:
+        for level in _levels(plan.phases):
+            for phase in level:
+                _lower_phase(line, phase, channel, wavelets)
+            channel += 2
     if back:
         _lower_broadcast(line, plan.root, channel, wavelets)
     return line
@@ -133,6 +138,21 @@ def _lower_phase(line: LineProgram, phase: Phase, channel: int, wavelets: int) -
             else:
                 line.tell(start, Instruction("recv_op_send", wavelets, source=before, target=mine))
         line.tell(arm[-1], Instruction("recv_op", wavelets, source=channel + side))
+
+
+def _lower_alone(line: LineProgram, phase: Phase, wavelets: int) -> None:
+    """Every message of an arm on the first channel that no other uses on its way."""
+    for arm in phase.positions():
+        before = -1
+        for i, (start, stop) in enumerate(pairwise(arm)):
+            mine = _free_channel(line, start, stop)
+            line.stream(mine, start, [stop])
+            if i == 0:
+                line.tell(start, Instruction("send", wavelets, target=mine, reducing=True))
+            else:
+                line.tell(start, Instruction("recv_op_send", wavelets, source=before, target=mine))
+            before = mine
+        line.tell(arm[-1], Instruction("recv_op", wavelets, source=before))
 
 
 def _lower_broadcast(line: LineProgram, root: int, channel: int, wavelets: int) -> None:

@@ -176,6 +176,8 @@ def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:
 
 
 def _shifted(backend: Backend, array: Any, step: Shift) -> Any:
+    if not step.inputs[0].varies(step.axis):
+        return array
     axis = 0 if step.axis == "y" else 1
     extent = step.inputs[0].rows if step.axis == "y" else step.inputs[0].cols
     line = _filled(backend.xp, backend.xp.moveaxis(array, axis, 0), extent, 0)

@@ -32,8 +32,28 @@ Seams = np.ndarray | None
 def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
     """Move ``clock`` ``[line, …]`` on by a reduction of ``wavelets`` per PE, in place."""
     for phase in plan.phases:
+        if phase.places:
+            _run_places(clock, phase.places, wavelets, costs, seams)
+            continue
         over = None if seams is None else arms(seams, phase)
         _run_arms(arms(clock, phase), abs(phase.step), wavelets, costs, over)
+
+
+def _run_places(  # noqa: PLR0917
+    clock: np.ndarray, places: tuple[int, ...], wavelets: int, costs: StreamCosts, seams: Seams
+) -> None:
+    """An arm whose PEs lie at unequal distances: hops beyond the first are as much longer as a seam would make them.
+
+    Queues on those hops hold more than is counted, so a sender may be told to wait a little too long.
+    """
+    index = list(places)
+    hops = np.abs(np.array(index) - index[0]) - np.arange(len(index))
+    farther = (hops * costs.hop).reshape((1, -1) + (1,) * (clock.ndim - 1))
+    if seams is not None:
+        farther = farther + np.abs(seams[index] - seams[index[0]])[None]
+    part = clock[index][None]
+    _run_arms(part, 1, wavelets, costs, farther)
+    clock[index] = part[0]
 
 
 def _run_arms(clock: np.ndarray, hops: int, wavelets: int, costs: StreamCosts, seams: Seams = None) -> None:
@@ -184,7 +204,8 @@ def overlapping_shift(  # noqa: PLR0917
 ) -> np.ndarray:
     """When the PEs of ``clock`` ``[line, …]`` have passed ``wavelets`` one place on, while ``others`` share their ramp.
 
-    The streams take turns, one wavelet each; what the queues of a late PE hold back is not counted.
+    The streams take turns, one wavelet each: of two, the last turns are not known to two cycles. What the queues of a
+    late PE hold back is not counted.
     """
     extent = clock.shape[0]
     if extent == 1:
@@ -274,7 +295,10 @@ class BodyClock:
 
     def _overlap(self, step: Overlap) -> None:
         """All shifts start at once, beside the local work; the PE goes on when everything is done."""
-        amounts = [sum(value.wavelets_in_use(self.slots) for value in shift.inputs) for shift in step.shifts]
+        amounts = [
+            sum(value.wavelets_in_use(self.slots) for value in shift.inputs) * (len(self._lines(shift.axis)[0]) > 1)
+            for shift in step.shifts
+        ]
         done = self.clock + sum(local_cycles(self.spec, part, self.slots) for part in step.meanwhile)
         for shift, wavelets in zip(step.shifts, amounts, strict=True):
             lines, ways = self._lines(shift.axis)

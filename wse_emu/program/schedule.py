@@ -7,31 +7,55 @@ distances, and so do the arms of a phase, so positions are ``first + arm · arm_
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from math import isqrt
 
 from wse_emu.errors import WseError
+from wse_emu.program.reduce_tree import best_tree, tree_arms
 
-ALGORITHMS = ("chain", "two_way", "tree", "two_phase", "ktree", "auto")
+ALGORITHMS = ("chain", "two_way", "tree", "two_phase", "ktree", "star", "autogen", "auto")
+_WITH_NUMBER = ("ktree", "autogen")
 
 
 @dataclass(frozen=True)
 class Phase:
-    """``arms`` equal chains of ``length`` PEs; PE i of arm a is at ``first + a·arm_step + i·step``, the head last."""
+    """``arms`` equal chains of ``length`` PEs; PE i of arm a is at ``first + a·arm_step + i·step``, the head last.
+
+    An arm whose PEs lie at unequal distances has them in ``places``, and is alone.
+    """
 
     first: int
     step: int
     length: int
     arms: int = 1
     arm_step: int = 0
+    places: tuple[int, ...] = ()
+
+    @staticmethod
+    def through(places: tuple[int, ...]) -> "Phase":
+        """One arm through ``places``, far end first."""
+        steps = {after - before for before, after in pairwise(places)}
+        if len(steps) == 1:
+            return Phase(places[0], steps.pop(), len(places))
+        return Phase(places[0], 0, len(places), places=places)
+
+    @property
+    def head(self) -> int:
+        """Where the first arm ends."""
+        return self.places[-1] if self.places else self.first + (self.length - 1) * self.step
 
     @cached_property
-    def slice(self) -> slice:
-        """The first arm as a slice of the line."""
+    def slice(self) -> "slice | list[int]":
+        """The first arm as an index of the line."""
+        if self.places:
+            return list(self.places)
         stop = self.first + self.length * self.step
         return slice(self.first, stop if stop >= 0 else None, self.step)
 
     def positions(self) -> tuple[tuple[int, ...], ...]:
         """Positions along the line, one tuple an arm, far end first."""
+        if self.places:
+            return (self.places,)
         return tuple(
             tuple(self.first + arm * self.arm_step + i * self.step for i in range(self.length))
             for arm in range(self.arms)
@@ -46,26 +70,35 @@ class Schedule:
     extent: int
     phases: tuple[Phase, ...]
     root: int
+    nested: bool = False
+    """Whether arms lie within the reach of others: then every message needs a channel of its own."""
 
 
 @lru_cache(maxsize=4096)
 def schedule(algorithm: str, extent: int) -> Schedule:
-    """The schedule of ``algorithm`` on ``extent`` PEs. ``ktree:4`` asks for four groups.
+    """The schedule of ``algorithm`` on ``extent`` PEs.
 
-    Raises WseError for an unknown algorithm or an impossible number of groups.
-    Sources: chain, tree, two_phase: Luczynski et al., HPDC 2024 (arXiv 2404.15888), section 5;
+    ``ktree:4`` asks for four groups, ``autogen:64`` for the tree that is best for 64 wavelets a PE.
+    Raises WseError for an unknown algorithm or an impossible number.
+    Sources: star, chain, tree, two_phase, autogen: Luczynski et al., HPDC 2024 (arXiv 2404.15888), section 5;
     two_way and ktree: WaferLLM, OSDI 2025 (arXiv 2502.04563), section 6, K = 2.
     """
     name, _, argument = algorithm.partition(":")
-    wrong_argument = bool(argument) and (name != "ktree" or not argument.isdigit() or int(argument) == 0)
-    if wrong_argument or name not in {*_BUILDERS, "ktree"}:
-        raise WseError(f"unknown reduction algorithm {algorithm!r}; what works: {', '.join(ALGORITHMS)}, ktree:GROUPS")
-    if name == "ktree":
+    wrong = bool(argument) and (name not in _WITH_NUMBER or not argument.isdecimal() or not 0 < int(argument) < 2**31)
+    if wrong or name not in {*_BUILDERS, *_WITH_NUMBER}:
+        works = f"{', '.join(ALGORITHMS)}, ktree:GROUPS, autogen:WAVELETS"
+        raise WseError(f"unknown reduction algorithm {algorithm!r}; what works: {works}")
+    if name == "autogen":
+        tree = best_tree(extent, int(argument or 1))
+        phases = _chain(extent)[0] if tree is None else [Phase.through(arm) for arm in tree_arms(tree)]
+        root = 0
+    elif name == "ktree":
         groups = int(argument) if argument else max(1, isqrt(extent) // 2)
         phases, root = _ktree(extent, min(groups, extent))
     else:
         phases, root = _BUILDERS[name](extent)
-    return Schedule(algorithm, extent, tuple(phase for phase in phases if phase.length > 1 and phase.arms > 0), root)
+    kept = tuple(phase for phase in phases if phase.length > 1 and phase.arms > 0)
+    return Schedule(algorithm, extent, kept, root, nested=name in {"star", "autogen"})
 
 
 def candidates(extent: int) -> tuple[str, ...]:
@@ -76,6 +109,11 @@ def candidates(extent: int) -> tuple[str, ...]:
 
 def _chain(extent: int) -> tuple[list[Phase], int]:
     return [Phase(extent - 1, -1, extent)], 0
+
+
+def _star(extent: int) -> tuple[list[Phase], int]:
+    """Everybody sends to the first PE, which takes the nearest first."""
+    return [Phase(place, -place, 2) for place in range(1, extent)], 0
 
 
 def _two_way(extent: int, spacing: int = 1, offset: int = 0) -> tuple[list[Phase], int]:
@@ -121,4 +159,4 @@ def _ktree(extent: int, groups: int) -> tuple[list[Phase], int]:
     return [right, tail, left, *upper], root
 
 
-_BUILDERS = {"chain": _chain, "two_way": _two_way, "tree": _tree, "two_phase": _two_phase}
+_BUILDERS = {"chain": _chain, "two_way": _two_way, "tree": _tree, "two_phase": _two_phase, "star": _star}
