@@ -1,6 +1,6 @@
 """Collectives as programs of their own: for tests, benchmarks and the choice of an algorithm."""
 
-from wse_emu.program import Body, Builder, Layout
+from wse_emu.program import Body, Builder, Layout, Value
 from wse_emu.program.steps import Axis
 
 
@@ -18,3 +18,20 @@ def collective(
         return b.build(b.broadcast(x, axis=axis))
     combine = b.all_reduce if kind == "all_reduce" else b.reduce
     return b.build(combine(x, axis=axis, algorithm=algorithm))
+
+
+def reduce_2d(b: Builder, x: Value, *, algorithm: str | None = None) -> Value:
+    """X-Y: every row into one PE, and those into one of their column (HPDC 2024, section 6). x differs on every PE."""
+    total: Value = b.reduce(b.reduce(x, axis="x", algorithm=algorithm), axis="y", algorithm=algorithm)
+    return total
+
+
+def all_reduce_2d(b: Builder, x: Value, *, algorithm: str | None = None) -> Value:
+    """X-Y with every line broadcasting its sum back: all PEs have the total in the end."""
+    total: Value = b.all_reduce(b.all_reduce(x, axis="x", algorithm=algorithm), axis="y", algorithm=algorithm)
+    return total
+
+
+def broadcast_2d(b: Builder, x: Value, *, row: int = 0, column: int = 0) -> Value:
+    """From the PE (column, row) along its row, and from there along all columns."""
+    return b.broadcast(b.broadcast(x, axis="x", root=column), axis="y", root=row)

@@ -5,7 +5,9 @@ from importlib import import_module
 
 from wse_emu.errors import WseError
 from wse_emu.kernels.attention import attend
+from wse_emu.kernels.collectives import all_reduce_2d, broadcast_2d, reduce_2d
 from wse_emu.kernels.embed import lm_head
+from wse_emu.kernels.gemm import TILES, mesh_gemm
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.mlp import swiglu_mlp
 from wse_emu.kernels.norm import rms_norm
@@ -63,6 +65,21 @@ def _collective(kind: str, algorithm: str) -> Kernel:
     return kernel
 
 
+def _collective_2d(function: Callable[[Builder, Value], Value]) -> Kernel:
+    """``size`` elements a PE over the whole region."""
+
+    def kernel(b: Builder, size: int) -> Value:
+        return function(b, b.input("x", (b.rows, b.cols, size), Layout(("y", "x", None))))
+
+    return kernel
+
+
+def bench_mesh_gemm(b: Builder, size: int) -> Value:
+    """C = A @ B of (size, size) matrices on a square region."""
+    shape = (b.rows, b.cols, -(-size // b.rows), -(-size // b.cols))
+    return mesh_gemm(b, *(b.input(name, shape, TILES) for name in ("a", "w", "zero")))
+
+
 KERNELS: dict[str, Kernel] = {
     "gemv": bench_gemv,
     "rms_norm": bench_rms_norm,
@@ -73,8 +90,12 @@ KERNELS: dict[str, Kernel] = {
     **{
         f"{kind}:{algorithm}": _collective(kind, algorithm)
         for kind in ("reduce", "all_reduce")
-        for algorithm in ("chain", "two_way", "tree", "two_phase", "ktree")
+        for algorithm in ("chain", "two_way", "tree", "two_phase", "ktree", "star", "autogen")
     },
+    "reduce_2d": _collective_2d(reduce_2d),
+    "all_reduce_2d": _collective_2d(all_reduce_2d),
+    "broadcast_2d": _collective_2d(broadcast_2d),
+    "gemm": bench_mesh_gemm,
 }
 
 

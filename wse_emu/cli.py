@@ -93,7 +93,9 @@ def decode(  # noqa: PLR0917
     grid: Annotated[
         str | None, typer.Option(help="ROWSxCOLUMNS of the region, or of each layer's.  [default: fewest cycles]")
     ] = None,
-    reduce: Annotated[str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS or auto.")] = "auto",
+    reduce: Annotated[
+        str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS, star, autogen or auto.")
+    ] = "auto",
     backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
     engine: Annotated[
         str, typer.Option(help="Of the cycles: timing (at once) or wavelet (cycle-exact, seconds to minutes a token).")

@@ -6,6 +6,7 @@ groups of them: WaferLLM, OSDI 2025 (arXiv 2502.04563).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from math import isqrt
 from typing import Any
@@ -40,12 +41,17 @@ def streams(algorithm: str, extent: int) -> Iterator[tuple[int, int]]:
 
 def fold(algorithm: str, values: Sequence[Any], operation: Callable[[Any, Any], Any]) -> Any:
     """Combine ``values`` one by one in the published order."""
+    return fold_rounds(rounds(algorithm, len(values)), values, operation)[root(algorithm, len(values))]
+
+
+def fold_rounds(found: Rounds, values: Sequence[Any], operation: Callable[[Any, Any], Any]) -> list[Any]:
+    """What every PE holds in the end."""
     held = list(values)
-    for arms in rounds(algorithm, len(held)):
+    for arms in found:
         for arm in arms:
             for sender, receiver in pairwise(arm):
                 held[receiver] = operation(held[sender], held[receiver])
-    return held[root(algorithm, len(held))]
+    return held
 
 
 def _chain(line: list[int]) -> Rounds:
@@ -88,3 +94,59 @@ def _ktree(line: list[int], count: int) -> Rounds:
     left = [group[: middle + 1] for group in groups]
     right = [group[middle:][::-1] for group in groups]
     return [right, left, *_two_way([group[middle] for group in groups])]
+
+
+Tree = dict[int, list[int]]
+"""Children of every PE, in the order in which it takes their values."""
+
+
+def model(tree: Tree, wavelets: int) -> float:
+    """T = max(C, E/N + L) + (2·T_R + 1)·D with T_R = 2, of a tree rooted at 0 (HPDC 2024, section 4)."""
+    links = len(tree) - 1
+    contention = wavelets * max(len(children) for children in tree.values())
+    energy = wavelets * sum(child - parent for parent, children in tree.items() for child in children)
+    return max(contention, energy / links + links) + 5 * depth(tree)
+
+
+def depth(tree: Tree, place: int = 0) -> int:
+    """The most messages one after another."""
+    return max((1 + depth(tree, child) for child in tree[place]), default=0)
+
+
+def autogen(extent: int, wavelets: int) -> Tree:
+    """The best tree by the model: among those of least energy for every depth and number of children."""
+    found_so_far: list[tuple[float, Tree]] = []
+    for levels in range(1, extent):
+        for width in range(1, extent):
+            found = _least(extent, levels, width)
+            if found is None:
+                continue
+            tree = {place: list(children) for place, children in enumerate(found[1])}
+            links = extent - 1
+            bound = max(wavelets * width, wavelets * found[0] / links + links) + 5 * levels
+            found_so_far.append((bound, tree))
+    return min(found_so_far, key=lambda one: one[0])[1] if found_so_far else {0: []}
+
+
+@cache
+def _least(extent: int, levels: int, width: int) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
+    """Energy per wavelet and children of the tree of least energy; None if there is none so low and narrow."""
+    if extent == 1:
+        return 0, ((),)
+    best: tuple[int, tuple[tuple[int, ...], ...]] | None = None
+    if levels and width:
+        for split in range(1, extent):
+            before, last = _least(split, levels, width - 1), _least(extent - split, levels - 1, width)
+            if before and last and (best is None or before[0] + last[0] + split < best[0]):
+                moved = tuple(tuple(child + split for child in children) for children in last[1])
+                tree = (before[1][0] + (split,), *before[1][1:], *moved)
+                best = before[0] + last[0] + split, tree
+    return best
+
+
+def messages(tree: Tree, place: int = 0) -> Rounds:
+    """Messages one by one: a PE takes the values of its children in order, each when that one has its own."""
+    found: Rounds = []
+    for child in tree[place]:
+        found += [*messages(tree, child), [[child, place]]]
+    return found

@@ -381,7 +381,7 @@ def ring_shift(pes: int, elements: int, shifts: int) -> tuple[Run, np.ndarray, l
 
 @pytest.mark.parametrize(("pes", "elements"), [(2, 5), (3, 1), (6, 20), (9, 8)])
 def test_a_two_hop_ring_shift_takes_its_longest_way(pes: int, elements: int) -> None:
-    """All links carry one stream: a PE is done when its last wavelet has come: set-up + G(n) + 2 ramps + its hops + 1."""
+    """All links carry one stream; a PE's last wavelet has come after set-up + G(n) + 2 ramps + its hops + 1."""
     run, values, order = ring_shift(pes, elements, 1)
     for last, pe in pairwise([*order, order[0]]):
         assert values[pe].tolist() == [last * 100 + element for element in range(elements)]

@@ -66,8 +66,8 @@ def test_mistakes_in_a_kernel_are_named() -> None:
         b.broadcast(x, axis="x", root=3)
     with pytest.raises(WseError, match="groups of 5 PEs along y: the region has 4"):
         b.all_reduce(x, axis="y", algorithm="chain", group=5)
-    with pytest.raises(WseError, match="unknown reduction algorithm 'star'"):
-        b.reduce(x, axis="y", algorithm="star")
+    with pytest.raises(WseError, match="unknown reduction algorithm 'comet'"):
+        b.reduce(x, axis="y", algorithm="comet")
     with pytest.raises(WseError, match="`auto` needs a chooser"):
         b.reduce(x, axis="y", algorithm="auto")
     with pytest.raises(WseError, match="empty"):

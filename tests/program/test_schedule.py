@@ -55,7 +55,7 @@ def test_a_k_tree_works_in_groups_then_over_their_middles() -> None:
     assert plan.root == 6
 
 
-@pytest.mark.parametrize("name", ["star", "ktree:0", "ktree:x", "chain:2", "", "auto"])
+@pytest.mark.parametrize("name", ["comet", "ktree:0", "ktree:x", "star:2", "autogen:0", "chain:2", "", "auto"])
 def test_unknown_algorithms_are_refused(name: str) -> None:
     with pytest.raises(WseError, match="unknown reduction algorithm"):
         schedule(name, 8)

@@ -66,9 +66,9 @@ def test_the_constants_do_not_stand_on_one_grid(edge: int) -> None:
     """Below the first seam a round is a constant and a line in P: two other sizes predict this one."""
 
     def constant(case: Case) -> float:
-        groups = case.values["group_num"]
-        size = case.values["P"] / groups
-        return case.measured - 10 * (size / 2 + groups / 2) - 2 * (case.values["P"] + size)
+        groups = float(case.values["group_num"])
+        size = float(case.values["P"]) / groups
+        return case.measured - 10 * (size / 2 + groups / 2) - 2 * (groups * size + size)
 
     ones = [c for c in sets()["wse3_meshgemv"].cases if (c.values["tile_m"], c.values["tile_n"]) == (1, 1)]
     others = [constant(c) for c in ones if c.values["P"] in {80, 208} - {edge}]

@@ -39,9 +39,7 @@ def reduce_line(clock: np.ndarray, plan: Schedule, wavelets: int, costs: StreamC
         _run_arms(arms(clock, phase), abs(phase.step), wavelets, costs, over)
 
 
-def _run_places(  # noqa: PLR0917
-    clock: np.ndarray, places: tuple[int, ...], wavelets: int, costs: StreamCosts, seams: Seams
-) -> None:
+def _run_places(clock: np.ndarray, places: tuple[int, ...], wavelets: int, costs: StreamCosts, seams: Seams) -> None:
     """An arm whose PEs lie at unequal distances: hops beyond the first are as much longer as a seam would make them.
 
     Queues on those hops hold more than is counted, so a sender may be told to wait a little too long.

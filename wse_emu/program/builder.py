@@ -165,6 +165,8 @@ class Builder:
                 raise WseError("the algorithm `auto` needs a chooser: Builder(..., choose=Estimator(wafer).choose)")
             wavelets = sum(value.wavelets for value in values)
             chosen = self._choose(extent, wavelets, values[0].dtype, kind is AllReduce)
+        elif chosen == "autogen":
+            chosen = f"autogen:{sum(value.wavelets for value in values)}"
         schedule(chosen, extent)
         outputs = tuple(self._value(like(v, partial=v.partial - {axis})) for v in values)
         self._steps.append(kind(axis, combine, chosen, group, values, outputs, self._kernel))

@@ -6,7 +6,6 @@ most wavelets that a PE takes, E the wavelets times hops, N = L = P − 1 links,
 
 from collections.abc import Iterator
 from functools import lru_cache
-from math import log2
 
 import numpy as np
 
@@ -14,6 +13,8 @@ RAMP = 2
 """T_R of the paper."""
 DEEPEST = 64
 """Depth up to which trees are searched; beyond, only the chain is looked at."""
+WIDEST = 16
+"""Children of a PE up to which trees are searched."""
 _NONE = np.int64(2**40)
 
 Children = tuple[tuple[int, ...], ...]
@@ -22,7 +23,10 @@ Children = tuple[tuple[int, ...], ...]
 
 @lru_cache(maxsize=256)
 def best_tree(extent: int, wavelets: int) -> Children | None:
-    """Children of every PE on a line of ``extent``, rooted at 0, for vectors of ``wavelets``; None: the chain is best."""
+    """Children of every PE on a line of ``extent`` PEs, the first the root, for vectors of ``wavelets``.
+
+    None: the chain is best.
+    """
     if extent == 1:
         return None
     energy, splits = _table(extent)
@@ -43,7 +47,7 @@ def _table(extent: int) -> tuple[np.ndarray, np.ndarray]:
 
     E(p, d, c) = min over i of E(i, d, c − 1) + E(p − i, d − 1, c) + i, with E(1, ·, ·) = 0.
     """
-    depth, width = min(extent - 1, DEEPEST), 2 + int(log2(extent))
+    depth, width = min(extent - 1, DEEPEST), min(extent - 1, WIDEST)
     energy = np.full((extent + 1, depth + 1, width + 1), _NONE)
     splits = np.zeros(energy.shape, dtype=np.int32)
     energy[1] = 0

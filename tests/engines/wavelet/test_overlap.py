@@ -38,7 +38,7 @@ def exchange(rows: int, cols: int, words: dict[str, int], distance: int, tasks: 
     wafer=st.sampled_from(("wse2", "wse3")),
     seam=st.booleans(),
 )
-def test_timing_is_off_by_few_cycles_from_the_wavelets(
+def test_timing_is_off_by_few_cycles_from_the_wavelets(  # noqa: PLR0917
     rows: int, cols: int, words: dict[str, int], distance: int, tasks: int, wafer: str, seam: bool
 ) -> None:
     """One stream a PE is exact. Of two, turns decide about two cycles at the end.
@@ -80,12 +80,10 @@ def test_what_cannot_overlap_is_refused() -> None:
     ):
         b.shift(value, axis="x", distance=2)
     with pytest.raises(WseError, match="each along another axis"), b.overlap():
-        b.shift(value, axis="x")
-        b.shift(value, axis="x")
+        _ = b.shift(value, axis="x"), b.shift(value, axis="x")
     with pytest.raises(WseError, match="shifts and local work can overlap"), b.overlap():
         b.all_reduce(value, axis="x", algorithm="chain")
     with pytest.raises(WseError, match="shifts and local work can overlap"), b.overlap():
         b.local("add", value, value)
     with pytest.raises(WseError, match=r"body wrong: %\d+ is read beside the step that yields it"), b.overlap():
-        moved = b.shift(value, axis="x")
-        b.local("add", moved, value)
+        b.local("add", b.shift(value, axis="x"), value)
