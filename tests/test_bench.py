@@ -25,9 +25,11 @@ def test_every_kernel_takes_the_same_cycles_on_both_engines(run: Run) -> None:
     code, out, _ = run("bench", "kernels", *SMALL, "--engine", "wavelet", "--json")
     assert code == 0
     report = json.loads(out)
-    assert [row["kernel"] for row in report["kernels"]] == list(KERNELS)
+    assert list(report["left_out"]) == ["gemm"], "its rings need a square"
+    assert [row["kernel"] for row in report["kernels"]] == [name for name in KERNELS if name != "gemm"]
     for row in report["kernels"]:
-        assert abs(row["exact_cycles"] - row["cycles"]) <= 0.02 * row["cycles"], row["kernel"]
+        most = 0.05 if row["kernel"].endswith((":star", ":autogen")) else 0.02  # their messages share links
+        assert abs(row["exact_cycles"] - row["cycles"]) <= most * row["cycles"], row["kernel"]
         assert row["seconds"] > 0
         assert row["wavelets"] > 0
         assert row["pe_bytes"] > 4176
@@ -71,7 +73,7 @@ def test_the_fabrics_rate_latency_and_limit(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("kernels", "--kernel", "gemm"), "unknown kernel 'gemm'; what works: gemv, "),
+        (("kernels", "--kernel", "gem"), "unknown kernel 'gem'; what works: gemv, "),
         (("kernels", "--kernel", "no_module:f"), "module no_module cannot be imported"),
         (("kernels", "--kernel", "math:f"), "math has no function f"),
         (("kernels", "--grid", "4x4", "--size", "0"), "size 0 on a grid of 4×4"),

@@ -63,7 +63,16 @@ def test_published_formulas_are_made_of_the_parts_of_wse2(pes: int, wavelets: in
 def test_mini_is_a_corner_of_wse3() -> None:
     mini, wse3 = vars(load_wafer("mini")), vars(load_wafer("wse3"))
     different = {key for key in mini if mini[key] != wse3[key]}
-    assert different == {"name", "fabric_columns", "fabric_rows", "columns", "rows", "row_seams", "published"}
+    assert different == {
+        "name",
+        "fabric_columns",
+        "fabric_rows",
+        "columns",
+        "rows",
+        "row_seams",
+        "published",
+        "calibration",
+    }
 
 
 def test_parts_agree_with_each_other(spec: WaferSpec) -> None:

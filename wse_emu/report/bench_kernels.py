@@ -55,16 +55,24 @@ def run_bench_kernels(options: KernelOptions) -> None:
     if options.engine not in {"timing", "wavelet"}:
         raise WseError(f"--engine {options.engine}: timing or wavelet works")
     bandwidth = copy_bandwidth()
-    rows = []
+    rows, left_out = [], {}
     for name in options.kernels or list(KERNELS):
         for size in options.sizes:
             if sys.stderr.isatty():
                 print(f"{name}, size {size} …\x1b[K", end="\r", file=sys.stderr)  # noqa: T201
-            body = make_body(name, size, options.grid, spec)
-            rows.append(measure_kernel(name, size, body, spec, backend, bandwidth, exact=options.engine == "wavelet"))
+            exact = options.engine == "wavelet"
+            try:
+                body = make_body(name, size, options.grid, spec)
+                rows.append(measure_kernel(name, size, body, spec, backend, bandwidth, exact=exact))
+            except WseError as error:
+                if options.kernels:
+                    raise
+                left_out[name] = str(error)
+    if not rows:
+        raise WseError(next(iter(left_out.values())))
     if options.json_output:
         facts = {"wafer": spec.name, "grid": options.grid, "backend": backend.name, "copy_bytes_per_second": bandwidth}
-        print(json.dumps({**facts, "kernels": rows}))  # noqa: T201
+        print(json.dumps({**facts, "kernels": rows, "left_out": left_out}))  # noqa: T201
     else:
         console = Console()
         console.print(_table(rows, options, spec, bandwidth))
@@ -72,6 +80,8 @@ def run_bench_kernels(options: KernelOptions) -> None:
             console.print("[dim]off by: cycles of the timing model less those of the wavelet engine, which are exact")
         console.print("[dim]here: best run of the numbers, measured; copy: share of the copy bandwidth,")
         console.print("[dim]above 100 % where numbers stay in caches; !: more bytes than a PE has[/]")
+        for name, reason in left_out.items():
+            console.print(f"[dim]left out: {name} ({reason.split(': ')[0]})[/]", highlight=False, emoji=False)
 
 
 def make_body(name: str, size: int, grid: tuple[int, int], spec: WaferSpec) -> Body:
