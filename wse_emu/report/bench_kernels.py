@@ -55,21 +55,7 @@ def run_bench_kernels(options: KernelOptions) -> None:
     if options.engine not in {"timing", "wavelet"}:
         raise WseError(f"--engine {options.engine}: timing or wavelet works")
     bandwidth = copy_bandwidth()
-    rows, left_out = [], {}
-    for name in options.kernels or list(KERNELS):
-        for size in options.sizes:
-            if sys.stderr.isatty():
-                print(f"{name}, size {size} …\x1b[K", end="\r", file=sys.stderr)  # noqa: T201
-            exact = options.engine == "wavelet"
-            try:
-                body = make_body(name, size, options.grid, spec)
-                rows.append(measure_kernel(name, size, body, spec, backend, bandwidth, exact=exact))
-            except WseError as error:
-                if options.kernels:
-                    raise
-                left_out[name] = str(error)
-    if not rows:
-        raise WseError(next(iter(left_out.values())))
+    rows, left_out = _measure_all(options, spec, backend, bandwidth)
     if options.json_output:
         facts = {"wafer": spec.name, "grid": options.grid, "backend": backend.name, "copy_bytes_per_second": bandwidth}
         print(json.dumps({**facts, "kernels": rows, "left_out": left_out}))  # noqa: T201
@@ -82,6 +68,29 @@ def run_bench_kernels(options: KernelOptions) -> None:
         console.print("[dim]above 100 % where numbers stay in caches; !: more bytes than a PE has[/]")
         for name, reason in left_out.items():
             console.print(f"[dim]left out: {name} ({reason.split(': ')[0]})[/]", highlight=False, emoji=False)
+
+
+def _measure_all(
+    options: KernelOptions, spec: WaferSpec, backend: Backend, bandwidth: float
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A row for each kernel and size; where nobody asked for one by name, those that cannot run here, and why."""
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    exact = options.engine == "wavelet"
+    for name in options.kernels or list(KERNELS):
+        for size in options.sizes:
+            if sys.stderr.isatty():
+                print(f"{name}, size {size} …\x1b[K", end="\r", file=sys.stderr)  # noqa: T201
+            try:
+                body = make_body(name, size, options.grid, spec)
+                rows.append(measure_kernel(name, size, body, spec, backend, bandwidth, exact=exact))
+            except WseError as error:
+                if options.kernels:
+                    raise
+                left_out[name] = str(error)
+    if not rows:
+        raise WseError(next(iter(left_out.values())))
+    return rows, left_out
 
 
 def make_body(name: str, size: int, grid: tuple[int, int], spec: WaferSpec) -> Body:
