@@ -82,8 +82,12 @@ def _hold_back(  # noqa: PLR0917
     ready: np.ndarray, started: np.ndarray, hops: int, wavelets: int, costs: StreamCosts, delay: np.ndarray
 ) -> None:
     """Raise ``ready`` where a later PE of the arm, ``started`` late, keeps the queues full."""
+    latest, earliest = int(started.max()), int((ready + delay).min())
     for ahead in range(1, ready.shape[1]):
         back = (hops + 1) + (ahead - 1) * (hops + 2)
+        least = ahead * _room(costs, hops, sender=True) + (ahead - 1) * costs.in_room
+        if latest + due(max(wavelets - least, 0), costs.interval) + back + costs.combine <= earliest:
+            return  # the farther away, the more wavelets the queues between hold
         for first in (True, False):
             held = slice(0, 1) if first else slice(1, ready.shape[1] - ahead)
             room = ahead * _room(costs, hops, sender=False) - first * costs.combine + (ahead - 1) * costs.in_room
