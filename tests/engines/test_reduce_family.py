@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engines import published
+from tests.kernels.running import blocks, engine
 from wse_emu.engines.assembly import assemble_body
 from wse_emu.engines.backend import NumpyBackend
 from wse_emu.engines.timing import BodyClock, collective_cycles
 from wse_emu.engines.wavelet import Machine
 from wse_emu.hardware.wafer import load_wafer
-from wse_emu.kernels.collectives import collective
+from wse_emu.kernels.collectives import all_reduce_2d, broadcast_2d, collective, reduce_2d
+from wse_emu.program import Builder, Layout
 from wse_emu.program.reduce_tree import best_tree, tree_arms
 from wse_emu.program.schedule import schedule
 
@@ -169,3 +171,25 @@ def test_values_are_added_in_the_order_of_the_tree(algorithm: str, extent: int, 
     order = published.messages(tree_of(algorithm, extent))
     expected = [published.fold_rounds(order, list(column), lambda a, b: a + b)[0] for column in values.T]
     assert found.tobytes() == np.array(expected, dtype=np.float32).tobytes()
+
+
+@pytest.mark.parametrize(("rows", "cols", "elements"), [(4, 4, 1), (7, 5, 3), (1, 6, 2)])
+def test_two_dimensions_are_one_after_the_other(rows: int, cols: int, elements: int) -> None:
+    """X-Y on wse2: a broadcast takes B + P + 2·T_R for each axis, a chain B + (2·T_R + 2)(P − 1)."""
+    rng, layout = np.random.default_rng(0), Layout(("y", "x", None))
+    held = rng.integers(-9, 9, (rows, cols, elements)).astype(np.float32)
+    expected = {
+        "broadcast_2d": sum(elements + extent + 4 for extent in (rows, cols) if extent > 1),
+        "reduce_2d": sum(elements + 6 * (extent - 1) for extent in (rows, cols) if extent > 1),
+    }
+    for name, function in (("broadcast_2d", broadcast_2d), ("reduce_2d", reduce_2d), ("all_reduce_2d", all_reduce_2d)):
+        b = Builder(name, rows, cols, reduce="chain")
+        body = b.build(function(b, b.input("x", held.shape, layout)))
+        start = np.zeros((rows, cols), dtype=np.int64)
+        run = BodyClock(WSE2, body, start, 1)
+        run.run()
+        assert name not in expected or (run.clock + run.offset).max() == expected[name]
+        assert Machine(assemble_body(body, WSE2), start).run().cycles == (run.clock + run.offset).max()
+        outputs, _ = engine("numpy").run(body, {"x": blocks(body.inputs[0], held)}, {}, {}, 0)
+        total = held[0, 0] if name == "broadcast_2d" else held.sum(axis=(0, 1))
+        assert np.ravel(outputs[body.outputs[0].name]).tolist() == total.tolist()
