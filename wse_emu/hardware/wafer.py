@@ -194,6 +194,9 @@ def _check(spec: WaferSpec, source: str) -> None:
             f"wafer file {source}: link_interval {spec.link_interval} is neither a whole number of cycles nor one "
             "like 9/8 (eight wavelets in nine cycles)"
         )
+    cores = spec.published.get("cores", 1.0)
+    if not (1 <= cores < 2**63 and cores == int(cores)):
+        raise WseError(f"wafer file {source}: published.cores is {cores:g}; a whole number from 1 works")
     for part, whole in (("runtime_bytes", "sram_bytes"), ("runtime_colors", "colors")):
         kept, have = getattr(spec, part), getattr(spec, whole)
         if kept >= have:
