@@ -311,3 +311,44 @@ def test_validate_checks_the_recorded_errors(run: Run, tmp_path: Path, monkeypat
     code, _, err = run("validate", "--plot", str(tmp_path / "none" / "plot.png"))
     assert code == 2
     assert "the folder" in err
+
+
+def test_place_prints_a_leaderboard_and_draws_each_placement(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("place", "--problem", "PIP", "--mesh", "3x3", "--seconds", "0.1", "--out", str(tmp_path / "out"))
+    assert code == 0
+    first = next(line for line in out.splitlines() if "+0.00%" in line)
+    assert "640" in first
+    report = json.loads((tmp_path / "out" / "placements.json").read_text("utf-8"))
+    names = [result["strategy"] for result in report["results"]]
+    assert {"robust_tabu", "annealing", "greedy", "spectral", "hilbert"} <= set(names)
+    for name in names:
+        assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_place_as_json(run: Run) -> None:
+    code, out, _ = run("place", "--problem", "nug30", "--strategy", "greedy", "--strategy", "snake", "--json")
+    report = json.loads(out)
+    assert (code, report["problem"]) == (0, "nug30")
+    best, other = report["results"]
+    assert best["cost"]["cost"] < other["cost"]["cost"]
+    assert best["legal"]
+    assert sorted(zip(best["placement"]["x"], best["placement"]["y"], strict=True)) == [
+        (x, y) for x in range(6) for y in range(5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--problem", "missing.dat"), "missing.dat: cannot be read"),
+        (("--problem", "nug30", "--strategy", "comet"), "unknown strategy 'comet'"),
+        (("--problem", "nug30", "--seconds", "0"), "--seconds 0: a time above 0 works"),
+        (("--problem", "VOPD", "--mesh", "3x3"), "the blocks need 16 PEs at least, 9 are free"),
+        (("--problem", "VOPD", "--mesh", "many"), "--mesh 'many': ROWSxCOLUMNS works"),
+    ],
+)
+def test_place_says_what_is_wrong(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = run("place", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -166,6 +166,28 @@ def validate(
         raise typer.Exit(1)
 
 
+@app.command()
+def place(  # noqa: PLR0917
+    problem: Annotated[
+        Path, typer.Option(help="nug30, sko100a, VOPD, …; or a problem's .json, .dat (QAPLIB) or .txt (core graph).")
+    ],
+    mesh: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS for a core graph.  [default: nearly square]")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="robust_tabu, annealing, …; several work.  [default: all]")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="For each strategy that searches.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the searches.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for placements.json and a picture of each.")] = None,
+) -> None:
+    """Place blocks on the mesh by one or more strategies: a leaderboard by one evaluator."""
+    from wse_emu.report.place import PlaceOptions, run_place
+
+    options = PlaceOptions(problem, _grid(mesh, "--mesh"), strategy or [], seconds, seed, json_output, out)
+    if not run_place(options):
+        raise typer.Exit(INTERRUPTED)
+
+
 @models_app.command("list")
 def list_models() -> None:
     """Models that are known by name, and whether they are here."""
@@ -239,10 +261,10 @@ def _ids(text: str | None) -> list[int] | None:
         raise WseError(f"--prompt-ids {text!r}: whole numbers separated by commas work, as 1,2,3") from None
 
 
-def _grid(text: str | None) -> tuple[int, int] | None:
+def _grid(text: str | None, option: str = "--grid") -> tuple[int, int] | None:
     if text is None:
         return None
     rows, _, columns = text.lower().replace("×", "x").partition("x")
     if not (rows.isdigit() and columns.isdigit()):
-        raise WseError(f"--grid {text!r}: ROWSxCOLUMNS works, as 24x32")
+        raise WseError(f"{option} {text!r}: ROWSxCOLUMNS works, as 24x32")
     return int(rows), int(columns)

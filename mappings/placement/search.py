@@ -1,0 +1,98 @@
+"""Running strategies: by name, with a seed and a time limit; what is best so far survives both and Ctrl-C."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from time import perf_counter
+
+import numpy as np
+
+from wse_emu.errors import WseError
+from wse_emu.mappings.placement.evaluate import Evaluator
+from wse_emu.mappings.placement.problem import Placement, PlacementProblem, check_placement
+
+
+@dataclass
+class Search:
+    """What a strategy may use, and whom it tells what it has found."""
+
+    seed: int = 0
+    seconds: float = 1.0
+    best: Placement | None = None
+    best_cost: float = np.inf
+    began: float = field(default_factory=perf_counter)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    @property
+    def running(self) -> bool:
+        """Whether time is left."""
+        return perf_counter() - self.began < self.seconds
+
+    def found(self, placement: Placement, cost: float) -> None:
+        """A legal placement: kept if it is the best so far."""
+        if cost < self.best_cost:
+            self.best, self.best_cost = placement, cost
+
+
+Strategy = Callable[[PlacementProblem, Search], Placement]
+STRATEGIES: dict[str, Strategy] = {}
+
+
+def strategy(name: str) -> Callable[[Strategy], Strategy]:
+    """Register a strategy under ``name``."""
+
+    def register(function: Strategy) -> Strategy:
+        STRATEGIES[name] = function
+        return function
+
+    return register
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy ``name``: a shipped one, or one of the entry points ``wse_emu.strategies``; WseError if none."""
+    from wse_emu.mappings.placement import strategies  # noqa: F401  (they register themselves)
+
+    if name not in STRATEGIES:
+        for entry in entry_points(group="wse_emu.strategies"):
+            if entry.name == name:
+                return entry.load()  # type: ignore[no-any-return]
+        raise WseError(f"unknown strategy {name!r}; what works: {', '.join(sorted(STRATEGIES))}")
+    return STRATEGIES[name]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of a strategy gave."""
+
+    strategy: str
+    seed: int
+    placement: Placement
+    cost: dict[str, float]
+    seconds: float
+    interrupted: bool = False
+
+
+def run_strategy(
+    problem: PlacementProblem, name: str, *, seconds: float = 1.0, seed: int = 0, function: Strategy | None = None
+) -> Result:
+    """Run a strategy and judge its placement by the one evaluator.
+
+    Raises WseError for an unknown strategy, one that cannot place this problem, or one that returns nonsense.
+    """
+    chosen, search, interrupted = function or find_strategy(name), Search(seed, seconds), False
+    try:
+        placement = chosen(problem, search)
+        if not isinstance(placement, Placement):
+            raise WseError(f"strategy {name}: returned {type(placement).__name__}; a Placement works")
+    except KeyboardInterrupt:
+        if search.best is None:
+            raise
+        placement, interrupted = search.best, True
+    spent = perf_counter() - search.began
+    try:
+        check_placement(problem, placement)
+    except WseError as error:
+        raise WseError(f"strategy {name}: its placement is not legal: {error}") from None
+    return Result(name, seed, placement, Evaluator(problem).cost(placement), spent, interrupted)
