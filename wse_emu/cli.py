@@ -169,7 +169,7 @@ def validate(
 @app.command()
 def place(  # noqa: PLR0917
     problem: Annotated[
-        Path, typer.Option(help="nug30, sko100a, VOPD, …; or a problem's .json, .dat (QAPLIB) or .txt (core graph).")
+        Path, typer.Option(help="nug30, VOPD, ispd-K, …; or a .json, .dat (QAPLIB), .kgraph (ISPD), .txt (core graph).")
     ],
     mesh: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS for a core graph.  [default: nearly square]")] = None,
     strategy: Annotated[

@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 
 from wse_emu.errors import WseError
+from wse_emu.mappings.placement.kgraph import kgraph_problem
 from wse_emu.mappings.placement.problem import Block, Flow, PlacementProblem
 
 SUITE = Path(str(files("wse_emu.mappings.placement"))) / "suite"
@@ -16,13 +17,18 @@ SUITE = Path(str(files("wse_emu.mappings.placement"))) / "suite"
 
 def suite() -> dict[str, Path]:
     """Shipped problems that can be read, by name."""
-    return {
-        path.stem.removesuffix("_ctg-0"): path for path in sorted(SUITE.glob("*")) if path.suffix in {".dat", ".txt"}
-    }
+    return {_suite_name(path): path for path in sorted(SUITE.glob("*")) if path.suffix in {".dat", ".txt", ".kgraph"}}
+
+
+def _suite_name(path: Path) -> str:
+    """The core graph VOPD, QAPLIB's nug30, case A of ISPD 2020 as ispd-A."""
+    return f"ispd-{path.stem}" if path.suffix == ".kgraph" else path.stem.removesuffix("_ctg-0")
 
 
 def read_problem(path: Path, mesh: tuple[int, int] | None = None) -> PlacementProblem:
-    """The problem in a file: JSON of this project, QAPLIB ``.dat``, or a core graph ``.txt``; or a shipped one by name.
+    """The problem in a file or, by name, a shipped one.
+
+    JSON of this project, QAPLIB ``.dat``, ISPD 2020 ``.kgraph``, or a core graph ``.txt``.
 
     ``mesh`` (columns, rows) is that of a core graph. Raises WseError, naming file and line.
     """
@@ -37,9 +43,11 @@ def read_problem(path: Path, mesh: tuple[int, int] | None = None) -> PlacementPr
         return PlacementProblem.from_json(text, str(path))
     if path.suffix == ".dat":
         return qaplib_problem(text, path.stem, str(path))
+    if path.suffix == ".kgraph":
+        return kgraph_problem(text, path.stem, str(path))
     if path.suffix == ".txt":
         return core_graph_problem(text, path.stem, mesh, str(path))
-    raise WseError(f"{path}: unknown kind of file; .json, .dat (QAPLIB) and .txt (core graph) work")
+    raise WseError(f"{path}: unknown kind of file; .json, .dat (QAPLIB), .kgraph (ISPD) and .txt (core graph) work")
 
 
 def qaplib_problem(text: str, name: str, where: str = "QAPLIB") -> PlacementProblem:
