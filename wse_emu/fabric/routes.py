@@ -159,8 +159,19 @@ def allocate_colors(routes: Sequence[Route], spec: WaferSpec) -> dict[str, int]:
 _ORDERS = ("DSATUR", "largest_first", "smallest_last")
 
 
+def _some_clique(graph: nx.Graph) -> list[str]:
+    """Routes that all clash, those with most clashes first: enough where far too many meet, and quick to find."""
+    found: list[str] = []
+    for name in sorted(graph, key=lambda one: -graph.degree(one)):
+        if all(graph.has_edge(name, other) for other in found):
+            found.append(name)
+    return found
+
+
 def _too_many(graph: nx.Graph, clashes: dict[frozenset[str], tuple[int, int]], available: int, found: int) -> WseError:
-    clique, _ = nx.max_weight_clique(graph, weight=None)
+    clique = _some_clique(graph)
+    if len(clique) <= available:
+        clique, _ = nx.max_weight_clique(graph, weight=None)
     pe = clashes[frozenset(clique[:2])]
     proof = (
         f"{len(clique)} routes clash with each other, such as {', '.join(sorted(clique)[:4])} at PE {pe}"
