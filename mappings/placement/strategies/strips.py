@@ -2,8 +2,8 @@
 
 The fabric is cut into strips; blocks follow each other along them in a snake, each in the narrowest shape that its
 strip and a limit on its cycles allow. For one limit, the best cut into strips is a shortest path over (blocks placed,
-height used); the limit is what bisection and a walk over the shapes' cycles find. After the kernel placers of the ISPD 2020
-contest, which size kernels first and then pack rows (Jiang et al., CU.POKer, ICCAD 2020).
+height used); the limit is what bisection and a walk over the shapes' cycles find. After the kernel placers of the
+ISPD 2020 contest, which size kernels first and then pack rows (Jiang et al., CU.POKer, ICCAD 2020).
 """
 
 from collections.abc import Iterator
