@@ -57,6 +57,19 @@ def test_a_recv_that_nobody_feeds_names_who_does_not_send(columns: int) -> None:
     assert said.endswith("and nothing more will come")
 
 
+@pytest.mark.parametrize("start", range(16))
+def test_what_is_passed_on_after_a_long_way_still_arrives(start: int) -> None:
+    """The second color has been quiet for as long as the first one's wavelet was on its way."""
+    passing, spec = [(W, E)] * 27, replace(SPEC, hop_cycles=2)
+    far = color((RAMP, E), *passing, (W, RAMP), (0, 0))
+    near = color((0, 0), *[(0, 0)] * 27, (RAMP, E), (W, RAMP))
+    told = [send(0, 1)], *[[]] * 27, [Instruction("recv_op_send", 1, 0, 1)], [recv(1, 1)]
+    program = row([far, near], *told, spec=spec)
+    outcome = Machine(program, np.full((1, 30), start)).run()
+    # sent at 1; two ramps and 28 hops; combined; two ramps and a hop; stored
+    assert outcome.clock[0, -1] == start + 1 + (4 + 56) + 1 + (4 + 2) + 1
+
+
 def test_a_host_that_not_all_reach_names_who_does_not_come() -> None:
     host = Instruction("host", 5)
     said = refusal(row([FORWARD], [host], [recv(0, 1), host]))

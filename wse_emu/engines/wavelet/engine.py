@@ -174,7 +174,9 @@ class Machine:
             at = control.at[pes] if entry is None else entry[pes]
             for index in np.unique(at).tolist():
                 chosen = pes[at == index]
-                self.streams.ended(self.program.code.instructions[index], chosen)
+                told = self.program.code.instructions[index]
+                self.streams.ended(told, chosen)
+                self._last_act[told.target] = time  # what it has sent may still be on its way to the router
                 control.stream_over(time, index, chosen)
 
     def _begin(self, instruction: Instruction, pes: np.ndarray, index: int) -> None:
@@ -222,7 +224,7 @@ class Machine:
         if len(joined) < len(self.fabric.bank.active):
             last = dict(self._last_act)
             self._use(joined, time)
-            self._last_act = last
+            self._last_act |= last
         return True
 
     def _outcome(self, time: int) -> Outcome:
