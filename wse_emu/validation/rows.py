@@ -42,22 +42,36 @@ def shipped_files() -> list[Path]:
 def read_rows(path: Path) -> list[MeasuredRow]:
     """The measurements in ``path``. Raises WseError, naming file and line, for what is no such file."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise WseError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise WseError(f"{path}: no UTF-8 text ({error.reason} at byte {error.start})") from None
     numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    table = [(i, cells) for (i, _), cells in zip(numbered, csv.reader(line for _, line in numbered), strict=True)]
+    table = [(i, _cells(line, f"{path}, line {i}")) for i, line in numbered]
     if not table:
         raise WseError(f"{path}: has no rows; {_what_works()}")
     head = table[0][1]
     kind = next((kind for kind, columns in KINDS.items() if set(columns) <= set(head)), None)
     if kind is None:
         raise WseError(
-            f"{path}, line {table[0][0]}: the columns {', '.join(head)[:200]} are none that work; {_what_works()}"
+            f"{path}, line {table[0][0]}: the columns {', '.join(head)[:200]!r} are none that work; {_what_works()}"
         )
     return [_row(kind, head, cells, f"{path}, line {i}") for i, cells in table[1:]]
+
+
+def _cells(line: str, where: str) -> list[str]:
+    """A line is a row: no cell goes on in the next line."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], strict=True))]
+    except csv.Error as error:
+        raise WseError(f"{where}: no row of a CSV ({error})") from None
+
+
+def whole(text: str) -> int | None:
+    """A whole number above 0 that 32 bits hold, or None."""
+    digits = text.isascii() and text.isdecimal() and len(text) < 11
+    return int(text) if digits and 0 < int(text) < 2**31 else None
 
 
 def _what_works() -> str:
@@ -67,9 +81,9 @@ def _what_works() -> str:
 def _row(kind: str, head: list[str], cells: list[str], where: str) -> MeasuredRow:
     if len(cells) != len(head):
         raise WseError(f"{where}: {len(cells)} cells, the header has {len(head)} columns")
-    values = {column: cell.strip() for column, cell in zip(head, cells, strict=True) if column in KINDS[kind]}
+    values = {column: cell for column, cell in zip(head, cells, strict=True) if column in KINDS[kind]}
     for column in _WHOLE:
-        if column in values and (not values[column].isdecimal() or not 0 < int(values[column]) < 2**31):
+        if column in values and whole(values[column]) is None:
             raise WseError(f"{where}: {column} is {values[column][:60]!r}; a whole number above 0 works")
     last = KINDS[kind][-1]
     try:

@@ -10,9 +10,10 @@ import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
-from wse_emu.kernels.waferllm import LayerShape
+from wse_emu.kernels.waferllm import LayerShape, prefill_gemms
+from wse_emu.program.value import ITEMSIZE
 from wse_emu.validation import programs
-from wse_emu.validation.rows import MeasuredRow
+from wse_emu.validation.rows import MeasuredRow, whole
 
 PUBLISHED_CLOCK = 1.1e9
 """Hz of the WSE-2 in waferllm_osdi25_tables.csv (its header)."""
@@ -134,6 +135,7 @@ def _mesh_gemv(row: MeasuredRow, specs: dict[str, WaferSpec]) -> Prediction:
     _check_edge(row, edge, specs["wse3"])
     if groups > edge:
         raise WseError(f"{row.where}: {groups} groups on a line of {edge} PEs; at most {edge} work")
+    _check_fits(row, m * n + m + n, specs["wse3"])
     values = {"P": edge, "group_num": groups, "tile_m": m, "tile_n": n}
     cycles = programs.mesh_gemv_cycles(specs["wse3"], edge, groups, m, n)
     return "wse3_meshgemv", Case(values, "cycles", row.measured, cycles)
@@ -143,6 +145,7 @@ def _mesh_gemm(row: MeasuredRow, specs: dict[str, WaferSpec]) -> Prediction:
     edge, *tile = (row.whole(column) for column in ("P", "tile_m", "tile_k", "tile_n"))
     _check_edge(row, edge, specs["wse3"])
     m, k, n = tile
+    _check_fits(row, m * k + k * n + m * n, specs["wse3"])
     values = {"P": edge, "tile_m": m, "tile_k": k, "tile_n": n}
     return "wse3_meshgemm", Case(
         values, "cycles", row.measured, programs.mesh_gemm_cycles(specs["wse3"], edge, (m, k, n))
@@ -156,6 +159,7 @@ def _predict_shifts(
     runs: dict[tuple[int, int], list[MeasuredRow]] = {}
     for row in rows:
         _check_edge(row, row.whole("P"), spec)
+        _check_fits(row, 2 * row.whole("tile_f16_values"), spec)
         runs.setdefault((row.whole("P"), row.whole("tile_f16_values")), []).append(row)
     for (edge, elements), same in runs.items():
         progress(f"shift on {edge}×{edge}")
@@ -177,7 +181,7 @@ def _table(row: MeasuredRow, specs: dict[str, WaferSpec]) -> Prediction:
     function = _TABLES.get(metric)
     if function is None:
         return "", f"of {metric}, which is not predicted"
-    edges = [int(edge) for edge in re.findall(r"(\d+)\^2", config)]
+    edges = [whole(edge) or 0 for edge in re.findall(r"(\d+)\^2", config)]
     for edge in edges:
         _check_edge(row, edge, specs["wse2"])
     return function(row, specs["wse2"], model, edges)
@@ -185,6 +189,7 @@ def _table(row: MeasuredRow, specs: dict[str, WaferSpec]) -> Prediction:
 
 def _decode(row: MeasuredRow, spec: WaferSpec, model: str, edges: list[int]) -> Prediction:
     (edge,) = _edges(row, edges, 1)
+    _check_decode(row, spec, model, edge, DECODE_POSITIONS)
     values = {"model": model, "P": edge}
     return "wse2_decode", Case(values, "tokens/s", row.measured, _decode_rate(spec, model, edge, DECODE_POSITIONS))
 
@@ -192,6 +197,7 @@ def _decode(row: MeasuredRow, spec: WaferSpec, model: str, edges: list[int]) -> 
 def _prefill(row: MeasuredRow, spec: WaferSpec, model: str, edges: list[int]) -> Prediction:
     (edge,) = _edges(row, edges, 1)
     length = _length(row, "input_len")
+    _check_prefill(row, spec, model, edge, length)
     values = {"model": model, "P": edge, "input_len": length}
     return "wse2_prefill", Case(values, "tokens/s", row.measured, _prefill_rate(spec, model, edge, length))
 
@@ -200,6 +206,8 @@ def _end_to_end(row: MeasuredRow, spec: WaferSpec, model: str, edges: list[int])
     """Tokens put out over the time of prefill and decode; the cache grows from the input to both lengths."""
     before, after = _edges(row, edges, 2)
     into, out = _length(row, "input_len"), _length(row, "output_len")
+    _check_prefill(row, spec, model, before, into)
+    _check_decode(row, spec, model, after, into + out // 2)
     seconds = into / _prefill_rate(spec, model, before, into) + out / _decode_rate(spec, model, after, into + out // 2)
     values = {"model": model, "prefill_P": before, "decode_P": after, "input_len": into, "output_len": out}
     return "wse2_end_to_end", Case(values, "tokens/s", row.measured, out / seconds)
@@ -246,12 +254,31 @@ def _edges(row: MeasuredRow, edges: list[int], count: int) -> list[int]:
 
 def _length(row: MeasuredRow, column: str) -> int:
     text = row.values[column]
-    if not text.isdecimal() or int(text) == 0:
+    number = whole(text)
+    if number is None:
         raise WseError(f"{row.where}: {column} is {text[:60]!r}; a whole number above 0 works")
-    return int(text)
+    return number
 
 
 def _check_edge(row: MeasuredRow, edge: int, spec: WaferSpec) -> None:
     most = min(spec.columns, spec.rows)
     if not 0 < edge <= most:
         raise WseError(f"{row.where}: a grid of {edge}×{edge} PEs is off the mesh of {spec.name}; up to {most} works")
+
+
+def _check_prefill(row: MeasuredRow, spec: WaferSpec, model: str, edge: int, positions: int) -> None:
+    tiles = prefill_gemms(edge, MODELS[model][1], positions).values()
+    _check_fits(row, max(m * k + k * n + m * n for m, k, n in tiles), spec)
+
+
+def _check_decode(row: MeasuredRow, spec: WaferSpec, model: str, edge: int, positions: int) -> None:
+    shape = MODELS[model][1]
+    places, hidden, inner = (-(-size // edge) for size in (positions, shape.hidden, shape.intermediate))
+    _check_fits(row, hidden * max(places, inner), spec)
+
+
+def _check_fits(row: MeasuredRow, elements: int, spec: WaferSpec) -> None:
+    """``elements`` float16 of one operation lie on a PE at once."""
+    held = ITEMSIZE["float16"] * elements
+    if held > spec.sram_bytes:
+        raise WseError(f"{row.where}: {held:,} bytes on a PE; {spec.name} has {spec.sram_bytes:,}")
