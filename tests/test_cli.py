@@ -276,7 +276,7 @@ def test_validate_draws_and_lists_the_cases_of_a_file(run: Run, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n", "line 1: the columns a, b are none that work; columns that work: P,group_num"),
+        ("a,b\n1,2\n", "line 1: the columns 'a, b' are none that work; columns that work: P,group_num"),
         (GEMV_ROWS, "rows.csv: no row that can be predicted (no rows)"),
         (GEMV_ROWS + "16,17,1,1,99\n", "line 2: 17 groups on a line of 16 PEs; at most 16 work"),
         (GEMV_ROWS + "800,2,1,1,99\n", "line 2: a grid of 800×800 PEs is off the mesh of wse3; up to 755 work"),

@@ -41,7 +41,7 @@ def test_every_kind_ships_with_its_source() -> None:
     [
         ("", "has no rows; columns that work: P,group_num"),
         ("# only words\n", "has no rows"),
-        ("a,b\n1,2\n", "line 1: the columns a, b are none that work"),
+        ("a,b\n1,2\n", "line 1: the columns 'a, b' are none that work"),
         (GEMV + "16,2,1,1\n", "line 2: 4 cells, the header has 5 columns"),
         (GEMV + "16,2,1,1,9\n0,2,1,1,9\n", "line 3: P is '0'; a whole number above 0 works"),
         (GEMV + "16,2,-1,1,9\n", "tile_m is '-1'"),
