@@ -113,35 +113,41 @@ def depth(tree: Tree, place: int = 0) -> int:
     return max((1 + depth(tree, child) for child in tree[place]), default=0)
 
 
-def autogen(extent: int, wavelets: int) -> Tree:
-    """The best tree by the model: among those of least energy for every depth and number of children."""
-    found_so_far: list[tuple[float, Tree]] = []
+def bound(tree: Tree, wavelets: int) -> float:
+    """What the dynamic programme minimises: as :func:`model`, with its own count of contention."""
+    links = len(tree) - 1
+    energy = sum(child - parent for parent, children in tree.items() for child in children)
+    return max(wavelets * _turns(tree), wavelets * energy / links + links) + 5 * depth(tree)
+
+
+def _turns(tree: Tree, place: int = 0) -> int:
+    """C of the recursion: a subtree that is followed by t others at its root may have t fewer."""
+    after = reversed(list(enumerate(reversed(tree[place]))))
+    return max((turn + max(1, _turns(tree, child)) for turn, child in after), default=0)
+
+
+def least_bound(extent: int, wavelets: int) -> float:
+    """The least bound of any tree, by the recursion of the paper over all depths and contentions."""
+    links, found = extent - 1, []
     for levels in range(1, extent):
         for width in range(1, extent):
-            found = _least(extent, levels, width)
-            if found is None:
-                continue
-            tree = {place: list(children) for place, children in enumerate(found[1])}
-            links = extent - 1
-            bound = max(wavelets * width, wavelets * found[0] / links + links) + 5 * levels
-            found_so_far.append((bound, tree))
-    return min(found_so_far, key=lambda one: one[0])[1] if found_so_far else {0: []}
+            least = _least(extent, levels, width)
+            if least is not None:
+                found.append(max(wavelets * width, wavelets * least / links + links) + 5 * levels)
+    return min(found)
 
 
 @cache
-def _least(extent: int, levels: int, width: int) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
-    """Energy per wavelet and children of the tree of least energy; None if there is none so low and narrow."""
+def _least(extent: int, levels: int, width: int) -> int | None:
+    """Least energy per wavelet of a tree; None if there is none so low and narrow."""
     if extent == 1:
-        return 0, ((),)
-    best: tuple[int, tuple[tuple[int, ...], ...]] | None = None
-    if levels and width:
-        for split in range(1, extent):
-            before, last = _least(split, levels, width - 1), _least(extent - split, levels - 1, width)
-            if before and last and (best is None or before[0] + last[0] + split < best[0]):
-                moved = tuple(tuple(child + split for child in children) for children in last[1])
-                tree = (before[1][0] + (split,), *before[1][1:], *moved)
-                best = before[0] + last[0] + split, tree
-    return best
+        return 0
+    found = []
+    for split in range(1, extent) if levels and width else ():
+        before, last = _least(split, levels, width - 1), _least(extent - split, levels - 1, width)
+        if before is not None and last is not None:
+            found.append(before + last + split)
+    return min(found, default=None)
 
 
 def messages(tree: Tree, place: int = 0) -> Rounds:

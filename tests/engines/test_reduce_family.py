@@ -101,10 +101,9 @@ def test_a_star_takes_its_messages_one_after_another(extent: int, wavelets: int)
 @pytest.mark.parametrize("wavelets", [1, 3, 10, 40, 200])
 @pytest.mark.parametrize("extent", range(2, 10))
 def test_the_generated_tree_is_the_best_of_a_plain_search(extent: int, wavelets: int) -> None:
-    plain = published.model(published.autogen(extent, wavelets), wavelets)
-    found = published.model(tree_of(f"autogen:{wavelets}", extent), wavelets)
-    assert found == plain
-    for other in ("star", "chain", "tree", "two_phase"):
+    found = published.bound(tree_of(f"autogen:{wavelets}", extent), wavelets)
+    assert found == published.least_bound(extent, wavelets)
+    for other in ("star", "chain"):
         assert found <= published.model(tree_of(other, extent), wavelets)
 
 
@@ -123,8 +122,6 @@ def test_generated_trees_beat_the_others_by_the_timing_model(extent: int) -> Non
 @settings(max_examples=30, deadline=None)
 def test_arms_send_every_value_once_and_after_those_below(extent: int, wavelets: int) -> None:
     tree = best_tree(extent, wavelets)
-    if tree is None:
-        return
     sent: list[int] = []
     for arm in tree_arms(tree):
         for sender, receiver in pairwise(arm):

@@ -34,7 +34,7 @@ class Phase:
     @staticmethod
     def through(places: tuple[int, ...]) -> "Phase":
         """One arm through ``places``, far end first."""
-        steps = {after - before for before, after in pairwise(places)}
+        steps = {after - before for before, after in pairwise(places)} or {1}
         if len(steps) == 1:
             return Phase(places[0], steps.pop(), len(places))
         return Phase(places[0], 0, len(places), places=places)
@@ -89,9 +89,7 @@ def schedule(algorithm: str, extent: int) -> Schedule:
         works = f"{', '.join(ALGORITHMS)}, ktree:GROUPS, autogen:WAVELETS"
         raise WseError(f"unknown reduction algorithm {algorithm!r}; what works: {works}")
     if name == "autogen":
-        tree = best_tree(extent, int(argument or 1))
-        phases = _chain(extent)[0] if tree is None else [Phase.through(arm) for arm in tree_arms(tree)]
-        root = 0
+        phases, root = [Phase.through(arm) for arm in tree_arms(best_tree(extent, int(argument or 1)))], 0
     elif name == "ktree":
         groups = int(argument) if argument else max(1, isqrt(extent) // 2)
         phases, root = _ktree(extent, min(groups, extent))
