@@ -26,9 +26,14 @@ class Search:
         self.rng = np.random.default_rng(self.seed)
 
     @property
+    def spent(self) -> float:
+        """The share of the time that is over."""
+        return (perf_counter() - self.began) / self.seconds
+
+    @property
     def running(self) -> bool:
         """Whether time is left."""
-        return perf_counter() - self.began < self.seconds
+        return self.spent < 1
 
     def found(self, placement: Placement, cost: float) -> None:
         """A legal placement: kept if it is the best so far."""

@@ -34,27 +34,36 @@ def strips(problem: PlacementProblem, search: Search) -> Placement:
     if problem.dead or problem.reserved:
         raise WseError("strategy strips: needs a mesh without dead or reserved PEs")
     order = chain_order(problem)
-    ways = [_Way(problem, order, turned, *how) for turned in (False, True) for how in STACKING]
     times = np.unique([shape.cycles for block in problem.blocks for shape in block.shapes])
-    start = min(_first_feasible(way, times) for way in ways)
-    if start == len(times):
-        raise WseError(f"strategy strips: the blocks of {problem.name} fit the mesh in no strips")
-    evaluator, costs = Evaluator(problem), dict[int, float]()
-    for place in _limits(times, start, costs):
-        if not search.running and search.best is not None:
+    for number, how in enumerate(STACKING):
+        ways = [_Way(problem, order, turned, *how) for turned in (False, True)]
+        share = (number + 1) / len(STACKING)
+        _try_limits(problem, search, ways, times, share)
+        if not search.running:
             break
-        if problem.objective.slowest_cycles * times[place] >= search.best_cost:
-            costs[place] = np.inf
-            continue
+    if search.best is None:
+        raise WseError(f"strategy strips: the blocks of {problem.name} fit the mesh in no strips")
+    return search.best
+
+
+def _try_limits(problem: PlacementProblem, search: Search, ways: list["_Way"], times: np.ndarray, share: float) -> None:
+    """Look for the best limit, until that ``share`` of the time is over."""
+    evaluator, costs = Evaluator(problem), dict[int, float]()
+    start = min(_first_feasible(way, times, search) for way in ways)
+    if start == len(times):
+        return
+    for place in _limits(times, start, costs):
+        if search.spent > share and search.best is not None:
+            return
         costs[place] = np.inf
+        if problem.objective.slowest_cycles * times[place] >= search.best_cost:
+            continue
         for way in ways:
             placement = way.placement(float(times[place]))
             if placement is not None:
                 cost = evaluator.cost(placement)["cost"]
                 search.found(placement, cost)
                 costs[place] = min(costs[place], cost)
-    assert search.best is not None
-    return search.best
 
 
 def _limits(times: np.ndarray, start: int, costs: dict[int, float]) -> Iterator[int]:
@@ -127,10 +136,12 @@ def _heights(least: int, room: int) -> Iterator[int]:
         height = height + 1 if height < least + CLOSE else max(height + 1, height * 11 // 10)
 
 
-def _first_feasible(way: "_Way", times: np.ndarray) -> int:
-    """The place of the least limit with which everything fits."""
+def _first_feasible(way: "_Way", times: np.ndarray, search: Search) -> int:
+    """The place of the least limit with which everything fits; none once the time is over and something was found."""
     low, high = 0, len(times)
     while low < high:
+        if not search.running and search.best is not None:
+            return len(times)
         middle = (low + high) // 2
         if way.fits(float(times[middle])):
             high = middle
