@@ -53,9 +53,11 @@ def test_the_shipped_core_graphs_have_the_published_volume_and_cost_of_the_ident
         assert Evaluator(problem).costs(x, y)["hop_wavelets"] == identity
 
 
-def test_the_suite_says_where_it_is_from() -> None:
+def test_the_suite_says_where_each_is_from() -> None:
     said = (next(iter(suite().values())).parent / "SOURCES.md").read_text("utf-8")
-    assert all(name.rstrip("0123456789a") in said or name in said for name in suite())
+    for path in suite().values():
+        assert f"*{path.suffix}" in said or f"*_ctg-0{path.suffix}" in said, path
+    assert {"nug30", "sko100a", "VOPD", "ispd-A"} <= suite().keys()
 
 
 @pytest.mark.parametrize(
