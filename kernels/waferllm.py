@@ -89,8 +89,7 @@ def decode_layer(
     ``positions`` cached ones, all as wide as the hidden state (shared heads repeated). Returns x, and the new key and
     value (kv,), each one row further down: the shifted cache. ``reduce``: the algorithm of every reduction.
     """
-    if positions % edge:
-        raise WseError(f"decode over {positions} positions on {edge}² PEs: a multiple of {edge} works")
+    _check_positions("decode", positions, edge)
     b = Builder("WaferLLM decode layer", edge, edge, dtype=dtype, reduce=reduce)
     pairs, kv, inner = shape.hidden // 2, shape.kv, shape.intermediate
     along, across = Layout(("x", None)), Layout(("y",))
@@ -153,6 +152,7 @@ def prefill_between(
 
     Norms and softmax work on rows of tiles, and combine them along x: one value a token.
     """
+    _check_positions("prefill", positions, edge)
     b = Builder("WaferLLM prefill layer", edge, edge, dtype=dtype, reduce=reduce)
     tokens = Layout(("y", "x"))
     x = b.input("x", (positions, shape.hidden), tokens)
@@ -168,6 +168,12 @@ def prefill_between(
     scores = b.local("divide", scores, _sum_rows(b, b.local("sum", scores, dims=1)))
     hidden = b.local("mul", b.local("silu", gate), up)
     return b.build(b.local("add", x, x), scores, hidden)
+
+
+def _check_positions(what: str, positions: int, edge: int) -> None:
+    """A softmax must see no padding."""
+    if positions < 1 or positions % edge:
+        raise WseError(f"{what} over {positions} positions on {edge}² PEs: a multiple of {edge} works")
 
 
 def _sum_rows(b: Builder, partial: Value) -> Value:

@@ -47,7 +47,8 @@ class Token:
 def matrices(body: Body) -> dict[str, int]:
     """Names of the weights that GEMVs and lookups read, with how many of their dimensions are outputs."""
     found = {}
-    for step in body.steps:
+    parts = (part for step in body.steps for part in (step.meanwhile if isinstance(step, Overlap) else (step,)))
+    for step in parts:
         if isinstance(step, Local) and step.op in ("gemv", "lookup"):
             weight, operand = step.inputs
             found[weight.name] = 1 if step.op == "lookup" else len(weight.shape) - len(operand.shape)

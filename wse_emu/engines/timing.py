@@ -206,15 +206,16 @@ def overlapping_shift(  # noqa: PLR0917
 ) -> np.ndarray:
     """When the PEs of ``clock`` ``[line, …]`` have passed ``wavelets`` one place on, while ``others`` share their ramp.
 
-    The streams take turns, one wavelet each: of two, the last turns are not known to two cycles. What the queues of a
-    late PE hold back is not counted.
+    All streams are taken to be done with the last wavelet that the PE sends. From equal clocks that is exact for a
+    stream alone, and for several where an interval and a hop take a cycle each; else a PE may be done up to two cycles
+    earlier: which stream is last depends on colors. What the queues of a late PE hold back is not counted.
     """
     extent = clock.shape[0]
     if extent == 1:
         return clock
     source = sources(extent, distance)
     hops = np.abs(np.arange(extent) - source).reshape((-1,) + (1,) * (clock.ndim - 1))
-    sent = clock + costs.due(min(2 * wavelets, wavelets + others) if others else wavelets)
+    sent = clock + costs.due(wavelets + others)
     way = hops * costs.hop + _between(seams, source)
     taken = np.maximum(sent, sent[source] + (costs.ramp + way)) + (costs.ramp + costs.receive)
     return np.asarray(np.maximum(sent, taken))

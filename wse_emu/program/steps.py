@@ -87,7 +87,7 @@ class Shift:
 class Overlap:
     """``shifts`` by one place, each along another axis, are under way at once while the PE runs ``meanwhile``.
 
-    It is over when all of them are. Nothing in it reads what another part yields.
+    It is over when all of them are. No shift in it reads what another part yields, and nothing what a shift yields.
     """
 
     shifts: tuple[Shift, ...]
