@@ -352,3 +352,15 @@ def test_place_says_what_is_wrong(run: Run, arguments: tuple[str, ...], said: st
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_the_docs_show_the_table_that_the_command_prints(run: Run) -> None:
+    root = Path(__file__).parent.parent
+    printed = [line.rstrip() for line in run("validate")[1].strip().splitlines()]
+    page = (root / "docs" / "validation.md").read_text("utf-8")
+    assert page.split("printed it -->\n```\n")[1].split("\n```")[0].splitlines() == printed
+    shown = (
+        (root / "README.md").read_text("utf-8").split("some seconds\n```\n\n```\n")[1].split("\n```")[0].splitlines()
+    )
+    assert len(shown) >= 6
+    assert [line for line in shown if line.strip() != "…" and line not in printed] == []
