@@ -9,6 +9,7 @@ from wse_emu.program import AllReduce, Body, Call, Local, Overlap, Program, Redu
 from wse_emu.program.schedule import candidates
 
 NEGLIGIBLE = 0.03
+"""Share of a reduction's cycles that one algorithm less on a line is worth: each takes two to five colors."""
 
 
 class Estimator:
@@ -23,7 +24,8 @@ class Estimator:
     def _choose(self, extent: int, wavelets: int, dtype: str, back: bool) -> str:
         """What `auto` means: the algorithm that finishes first on a line of ``extent`` PEs.
 
-        One that lines of this length use already is taken if it is within 3 % of that: each algorithm needs colors.
+        One that was chosen for this length before is kept if it is within NEGLIGIBLE of that, so that a region needs
+        fewer colors; the answer therefore depends on what this estimator was asked before.
         """
         cycles = {name: self._collective(name, extent, wavelets, dtype, back) for name in candidates(extent)}
         best = min(cycles, key=cycles.__getitem__)
@@ -45,7 +47,7 @@ class Estimator:
         return total
 
     def body_cycles(self, body: Body, slots: int) -> int:
-        """Cycles of one body, step after step, with ``slots`` KV-cache slots in use."""
+        """Cycles of one body's local work and reductions, one after another, with ``slots`` KV-cache slots in use."""
         cycles = 0
         for step in body.steps:
             if isinstance(step, Local | Overlap):

@@ -87,7 +87,13 @@ def work_cycles(spec: WaferSpec, work: tuple[Work, ...], dtype: str) -> int:
     A row of a block takes ``row_cycles`` and whole groups of 64 bits; a run without rows takes its elements alone.
     """
     kind = rate_dtype(dtype)
-    return sum(_instruction_cycles(spec, w, spec.rates[f"{w.unit}_{kind}"], 8 // ITEMSIZE[kind]) for w in work)
+    between = {"task": spec.task_cycles, "stream": spec.stream_setup, "vector": spec.vector_setup}
+    return sum(
+        between[w.unit] * w.elements
+        if w.unit in between
+        else _instruction_cycles(spec, w, spec.rates[f"{w.unit}_{kind}"], 8 // ITEMSIZE[kind])
+        for w in work
+    )
 
 
 def _instruction_cycles(spec: WaferSpec, work: Work, rate: Fraction, lanes: int) -> int:
@@ -108,9 +114,5 @@ def host_cycles(spec: WaferSpec, step: Host) -> int:
 
 def local_cycles(spec: WaferSpec, step: Local, slots: int) -> int:
     """Cycles of a local operation on every PE."""
-    if step.op == "control":
-        count = step.attributes
-        setups = count["streams"] * spec.stream_setup + count["vectors"] * spec.vector_setup
-        return int(count["tasks"] * spec.task_cycles + setups)
     work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
-    return work_cycles(spec, work, step.inputs[0].dtype)
+    return work_cycles(spec, work, step.inputs[0].dtype if step.inputs else "float32")

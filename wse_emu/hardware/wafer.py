@@ -62,7 +62,10 @@ class WaferSpec:
     task_cycles: int
     """From the activation of a task on an idle PE until its first instruction is issued."""
     launch_cycles: int
-    """From a PE's start to its neighbour's: the signal that starts a program walks over the mesh."""
+    """From a PE's start to its neighbour's where a signal that walks over the mesh starts a program.
+
+    No engine starts PEs so by itself; :mod:`wse_emu.validation.programs` does, for runs from a standing start.
+    """
     rates: Mapping[str, Fraction]
     """Elements per cycle of "<unit>_<dtype>": fma, add, copy, special (exp, division, root) of each of DTYPES."""
     colors: int
@@ -104,7 +107,7 @@ class WaferSpec:
         return rows, tuple(place - x for place in self.column_seams if x < place < x + width)
 
     def derived(self) -> dict[str, float]:
-        """Peaks that all cores would give at ``clock_hz``, from the parts: bytes, bytes/s, bits/s and FLOP/s.
+        """What all cores give together at ``clock_hz``, from the parts: bytes, bytes/s, bits/s and sustained FLOP/s.
 
         Links count at their ``link_interval``; a multiply-add is two operations.
         """

@@ -120,7 +120,7 @@ class Builder:
         """What a program spends between its instructions on every PE: activations of ``tasks``, set-ups of
         ``streams`` and of ``vectors``.
         """
-        counts = {"tasks": tasks, "streams": streams, "vectors": vectors}
+        counts = {"task": tasks, "stream": streams, "vector": vectors}
         self._steps.append(Local("control", (), (), self._kernel, counts))
 
     def host_in(self, value: Value, *, blocking: bool) -> Value:

@@ -29,6 +29,8 @@ class Result:
 class Work:
     """Vector instructions on a PE: ``elements`` at the rate of ``unit`` ("fma", "add", "copy", "special").
 
+    Or so many activations of a "task", or set-ups of a "stream" or of a "vector" instruction.
+
     ``rows`` > 0: they lie in so many rows of a block, and each begins anew. ``rounds`` > 0: a software loop issues so
     many instructions, which share the elements.
     """
@@ -127,9 +129,13 @@ OPS["gemm_add"] = Op(
 )
 
 
-# What a program spends between its instructions; the engines know its price
+# What a program spends between its instructions: ``task``, ``stream`` and ``vector`` count them
 
-OPS["control"] = Op(lambda _v, _a: (), lambda _v, _o, _a, _s: (), lambda _m, _a: ())
+OPS["control"] = Op(
+    lambda _v, _a: (),
+    lambda _v, _o, attributes, _s: tuple(Work(unit, count) for unit, count in attributes.items()),
+    lambda _m, _a: (),
+)
 
 
 # Elementwise

@@ -68,7 +68,7 @@ class Machine:
         spec = program.spec
         pauses = spec.link_interval + datapath_interval(spec, program.dtype)
         self._quiet_after = (
-            ceil(spec.hop_cycles + spec.seam_cycles + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
+            ceil(spec.hop_cycles + self.fabric.seam + spec.ramp_cycles + spec.combine_cycles + 2 * pauses) + LOOK
         )
         """Cycles without a move after which nothing is under way any more."""
         self.peak_state_bytes = 0

@@ -272,8 +272,7 @@ class Fabric:
         for queue in (self.link, self.own, self.into):
             queue.use()
         shape = self.from_link.shape
-        self._blocked, self._arriving, self._own_head = np.zeros((3, *shape), dtype=np.uint64)
-        self._late = np.zeros(shape, dtype=np.uint64)
+        self._blocked, self._arriving, self._late, self._own_head = np.zeros((4, *shape), dtype=np.uint64)
         self._shifted, self._out = np.zeros((2, shape[-1]), dtype=np.uint64)
         self._own_room = self.own.room if self.bank.words is None else np.zeros(shape, dtype=np.uint64)
 
