@@ -11,6 +11,7 @@ from wse_emu.kernels.gemm import TILES, mesh_gemm
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.mlp import swiglu_mlp
 from wse_emu.kernels.norm import rms_norm
+from wse_emu.kernels.ring import ring_all_reduce
 from wse_emu.kernels.sample import argmax
 from wse_emu.program import Builder, Layout, Value
 
@@ -80,6 +81,11 @@ def bench_mesh_gemm(b: Builder, size: int) -> Value:
     return mesh_gemm(b, *(b.input(name, shape, TILES) for name in ("a", "w", "zero")))
 
 
+def bench_ring_all_reduce(b: Builder, size: int) -> Value:
+    """An all-reduce of ``size`` elements a PE on rings along columns."""
+    return ring_all_reduce(b, b.input("x", (b.rows, b.cols, size), Layout(("y", "x", None))), axis="y")
+
+
 KERNELS: dict[str, Kernel] = {
     "gemv": bench_gemv,
     "rms_norm": bench_rms_norm,
@@ -95,6 +101,7 @@ KERNELS: dict[str, Kernel] = {
     "reduce_2d": _collective_2d(reduce_2d),
     "all_reduce_2d": _collective_2d(all_reduce_2d),
     "broadcast_2d": _collective_2d(broadcast_2d),
+    "ring_all_reduce": bench_ring_all_reduce,
     "gemm": bench_mesh_gemm,
 }
 
