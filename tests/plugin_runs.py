@@ -8,6 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+"""Hypothesis takes a second to start."""
+
 
 def run_pytest(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Metadata in ``folder`` declare the entry points, whatever the environment's installation knows."""
@@ -19,7 +22,7 @@ def run_pytest(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Co
     (metadata / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines, ""]))
     path = os.pathsep.join((str(folder), str(ROOT)))
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-W", "error", *WITHOUT, *arguments],
         capture_output=True,
         text=True,
         check=False,

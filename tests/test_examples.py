@@ -1,4 +1,4 @@
-"""The examples run as a user would run them, and every code block of docs/fabric-kernels.md prints what it says."""
+"""The examples run as a user would run them, and every code block of the guides prints what it says."""
 
 import contextlib
 import io
@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.plugin_runs import run_pytest
+from wse_emu.mappings.placement import Placement, PlacementProblem, search
+from wse_emu.mappings.placement.evaluate import Evaluator
+
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "chain_reduce.py"
 GUIDE = ROOT / "docs" / "fabric-kernels.md"
+PLACEMENT_GUIDE = ROOT / "docs" / "placement.md"
+STUDY = ROOT / "examples" / "test_my_strategy.py"
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:```\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 """A block of Python and, directly after it, what it prints."""
 
@@ -62,18 +68,51 @@ def test_the_chain_reduction_says_what_works(arguments: tuple[object, ...], said
     assert "Traceback" not in done.stderr
 
 
-def test_every_block_of_the_guide_prints_what_it_says() -> None:
-    text = GUIDE.read_text("utf-8")
+@pytest.fixture
+def strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered in a test is forgotten after it."""
+    search.find_strategy("row_major")
+    monkeypatch.setattr(search, "STRATEGIES", dict(search.STRATEGIES))
+
+
+@pytest.mark.usefixtures("strategies")
+@pytest.mark.parametrize("guide", [GUIDE, PLACEMENT_GUIDE], ids=lambda guide: guide.stem)
+def test_every_block_of_a_guide_prints_what_it_says(guide: Path) -> None:
+    text = guide.read_text("utf-8")
     blocks = BLOCK.findall(text)
     assert len(blocks) == text.count("```python")
     names: dict[str, object] = {}
     for code, said in blocks:
+        if code == STUDY.read_text("utf-8"):
+            continue  # a test of its own runs it
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(GUIDE), "exec"), names)
+            exec(compile(code, str(guide), "exec"), names)
         assert printed.getvalue().split() == said.split(), code
 
 
 def test_the_guides_worked_example_is_the_example() -> None:
     worked = BLOCK.findall(GUIDE.read_text("utf-8"))[0][0]
     assert worked[worked.index("def chain") :] in EXAMPLE.read_text("utf-8")
+
+
+def test_the_study_prints_its_leaderboard(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, str(STUDY), "--wse-problems", "nug30")
+    assert done.returncode == 0, done.stdout
+    board = done.stdout[done.stdout.index(" placement leaderboard ") :].splitlines()
+    assert board[1] == "nug30: 30 blocks on 6×5 PEs, 0.1 s a run"
+    assert {line.split()[0] for line in board[3:7]} == {"iterated_descent", "robust_tabu", "annealing", "greedy"}
+    assert "1 passed" in board[-1]
+
+
+def test_the_study_is_short_and_stands_in_the_guide() -> None:
+    code = STUDY.read_text("utf-8")
+    assert len(code.splitlines()) < 40
+    assert f"```python\n{code}```\n" in PLACEMENT_GUIDE.read_text("utf-8")
+
+
+def test_the_guides_json_is_a_problem() -> None:
+    text = re.findall(r"^```json\n(.*?)^```", PLACEMENT_GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)[0]
+    problem = PlacementProblem.from_json(text)
+    beside = Placement(x=(0, 2), y=(0, 0), shape=(0, 0))
+    assert Evaluator(problem).cost(beside)["cost"] == 64 * (2 + 0.5) + 0.5 * 1500

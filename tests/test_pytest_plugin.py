@@ -186,6 +186,27 @@ def test_the_table_fits_100_columns() -> None:
     assert lines[2].split()[1] == f"{99 * 123_456_789_012.5:,.10g}"
 
 
+def test_mean_ranks_are_taken_where_the_same_strategies_ran() -> None:
+    """Problems p and q rank near, far as 1, 2 and 1.5, 1.5; on r only near ran, and s had another limit."""
+    board = Leaderboard()
+    for name, far, limit in (("p", 9, 1.0), ("q", 2, 1.0), ("r", 0, 1.0), ("s", 1, 2.0)):
+        problem = replace(PAIR, name=name)
+        board.score(apart(2), problem, seeds=[0], seconds=limit, name="near")
+        if far:
+            board.score(apart(far), problem, seeds=[0], seconds=limit, name="far")
+    title, *rows = table(board.runs, board.problems)[-3:]
+    assert title == "mean rank of the median over 2 problems, 1 s a run; 1 is best"
+    assert [row.split() for row in rows] == [["near", "1.25"], ["far", "1.75"]]
+
+
+def test_above_a_best_of_nothing_there_is_no_percentage() -> None:
+    board = Leaderboard()
+    board.score(apart(2), replace(PAIR, flows=()), seeds=[0])
+    title, _, row = table(board.runs, board.problems)
+    assert title == "pair: 2 blocks on 100×1 PEs, 1 s a run"
+    assert row.split() == ["place", "0", "0", "0.00", "1"]
+
+
 def test_without_a_score_nothing_is_printed(study: Study) -> None:
     assert "placement leaderboard" not in str(study("def test_it(leaderboard): pass").stdout)
 
