@@ -100,7 +100,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("_placement_problem_name", names)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter", config: pytest.Config) -> None:
+    """The reporter's type is quoted since pytest 8.2 has no public name for it."""
     board = config.stash.get(BOARD, None)
     if board is None or not board.runs:
         return
