@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from wse_emu.errors import WseError
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem, check_placement
+from wse_emu.mappings.placement.placement import Placement, check_placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 
 BATCH_BYTES = 1 << 26
 """Of one array of an evaluation: what a batch is cut into pieces for."""

@@ -1,13 +1,16 @@
 """What is to be placed, and where it may lie: plain data, in and out as JSON."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from wse_emu.engines.semantics import stream_costs
 from wse_emu.errors import WseError
 from wse_emu.fabric.region import Region
+from wse_emu.hardware.wafer import WaferSpec
 
 VERSION = 1
 """Of the JSON that problems and placements are kept in."""
@@ -40,14 +43,42 @@ class Flow:
     source: int
     targets: tuple[int, ...]
     wavelets: float
+    lanes: int = 1
+    """Equal parts that travel side by side, one a row: 1 from centre to centre, else as many as the blocks have rows."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the cost adds up: hops times wavelets, and the cycles of the slowest block."""
+    """What the cost adds up: the weight of each metric of :mod:`wse_emu.mappings.placement.evaluate`."""
 
     hop_wavelets: float = 1.0
     slowest_cycles: float = 0.0
+    cycles: float = 0.0
+    contended_cycles: float = 0.0
+    busiest_link: float = 0.0
+
+
+@dataclass(frozen=True)
+class Charges:
+    """What the fabric charges for a flow, in cycles."""
+
+    hop_cycles: float = 1.0
+    wavelet_cycles: float = 1.0
+    """Of a link for each wavelet."""
+    flow_cycles: float = 0.0
+    """Once for each flow: both ramps, setting it up and storing it."""
+    clock_hz: float = 1e9
+
+    @classmethod
+    def of(cls, spec: WaferSpec) -> "Charges":
+        """Those of the wafer ``spec``, for values of 32 bits."""
+        costs = stream_costs(spec, "float32", combining=False)
+        once = costs.setup + 2 * costs.ramp + costs.receive
+        return cls(float(costs.hop), float(costs.interval), float(once), spec.clock_hz)
+
+
+TokenClock = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(columns, rows of the blocks' corners, each ``[placements, blocks]``) -> cycles of a token ``[placements]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +97,11 @@ class PlacementProblem:
     """PEs (x, y)."""
     reserved: tuple[Region, ...] = ()
     objective: Objective = field(default_factory=Objective)
+    charges: Charges = field(default_factory=Charges)
+    sram_bytes: int = 0
+    """What a PE has for a block; 0: any number."""
+    clock: TokenClock | None = None
+    """Times a token by the timing engine, where the blocks are those of a mapped model. JSON leaves it out."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -85,19 +121,25 @@ class PlacementProblem:
         """Whether every block takes one PE: then a placement is an assignment of blocks to PEs."""
         return all((shape.width, shape.height) == (1, 1) for block in self.blocks for shape in block.shapes)
 
+    def usable(self, shape: Shape) -> bool:
+        """Whether it fits the mesh and the PEs' SRAM."""
+        fits = shape.width <= self.columns and shape.height <= self.rows
+        return fits and (not self.sram_bytes or shape.bytes <= self.sram_bytes)
+
     def to_json(self) -> str:
         """The problem as text that :meth:`from_json` reads."""
-        plain = {"version": VERSION, "kind": "placement problem", **asdict(self)}
+        plain = {"version": VERSION, "kind": "placement problem", **asdict(replace(self, clock=None))}
+        del plain["clock"]
         plain["dead"] = sorted(self.dead)
         return json.dumps(plain, indent=1)
 
     @classmethod
     def from_json(cls, text: str, where: str = "problem") -> "PlacementProblem":
         """Raises WseError for text that is no problem of this version."""
-        plain = _load(text, where, "placement problem")
+        plain = load_plain(text, where, "placement problem")
         try:
             blocks = tuple(Block(b["name"], tuple(Shape(**s) for s in b["shapes"])) for b in plain["blocks"])
-            flows = tuple(Flow(f["source"], tuple(f["targets"]), f["wavelets"]) for f in plain["flows"])
+            flows = tuple(Flow(**{**f, "targets": tuple(f["targets"])}) for f in plain["flows"])
             return cls(
                 plain["name"],
                 blocks,
@@ -107,70 +149,15 @@ class PlacementProblem:
                 frozenset((x, y) for x, y in plain["dead"]),
                 tuple(Region(**r) for r in plain["reserved"]),
                 Objective(**plain["objective"]),
+                Charges(**plain["charges"]),
+                plain["sram_bytes"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise WseError(f"{where}: no placement problem ({type(error).__name__}: {error})") from None
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where each block lies: the top-left PE of its rectangle, and which of its shapes it has."""
-
-    x: tuple[int, ...]
-    y: tuple[int, ...]
-    shape: tuple[int, ...]
-
-    @classmethod
-    def of_cells(cls, cells: np.ndarray, columns: int) -> "Placement":
-        """Blocks of one PE on ``cells``, numbered row by row."""
-        rows, places = np.divmod(np.asarray(cells, dtype=np.int64), columns)
-        return cls(tuple(places.tolist()), tuple(rows.tolist()), (0,) * len(rows))
-
-    def regions(self, problem: PlacementProblem) -> list[Region]:
-        """The rectangle of every block."""
-        shapes = (block.shapes[s] for block, s in zip(problem.blocks, self.shape, strict=True))
-        return [Region(x, y, s.width, s.height) for x, y, s in zip(self.x, self.y, shapes, strict=True)]
-
-    def to_json(self) -> str:
-        return json.dumps({"version": VERSION, "kind": "placement", **asdict(self)})
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "placement") -> "Placement":
-        """Raises WseError for text that is no placement of this version."""
-        plain = _load(text, where, "placement")
-        try:
-            return cls(*(tuple(map(int, plain[key])) for key in ("x", "y", "shape")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WseError(f"{where}: no placement ({type(error).__name__}: {error})") from None
-
-
-def check_placement(problem: PlacementProblem, placement: Placement) -> None:
-    """WseError, naming the block and the cell, unless the placement is legal."""
-    count = len(problem.blocks)
-    if {len(placement.x), len(placement.y), len(placement.shape)} != {count}:
-        found = f"{len(placement.x)}, {len(placement.y)} and {len(placement.shape)}"
-        raise WseError(f"{problem.name}: x, y and shape of {found} blocks; the problem has {count}")
-    for block, shape in zip(problem.blocks, placement.shape, strict=True):
-        if not 0 <= shape < len(block.shapes):
-            raise WseError(f"{problem.name}: block {block.name} has no shape {shape}, but {len(block.shapes)} from 0")
-    owner = np.full((problem.rows, problem.columns), -1, dtype=np.int64)
-    free = problem.free
-    for i, region in enumerate(placement.regions(problem)):
-        name = problem.blocks[i].name
-        if region.x < 0 or region.y < 0 or region.right > problem.columns or region.bottom > problem.rows:
-            raise WseError(f"{problem.name}: block {name} on {region} leaves the mesh of {_size(problem)}")
-        where = (slice(region.y, region.bottom), slice(region.x, region.right))
-        if (taken := owner[where] >= 0).any():
-            y, x = np.argwhere(taken)[0]
-            other = problem.blocks[owner[where][y, x]].name
-            raise WseError(f"{problem.name}: blocks {name} and {other} share PE ({region.x + x},{region.y + y})")
-        if not free[where].all():
-            y, x = np.argwhere(~free[where])[0]
-            raise WseError(f"{problem.name}: block {name} lies on PE ({region.x + x},{region.y + y}), dead or reserved")
-        owner[where] = i
-
-
-def _load(text: str, where: str, kind: str) -> dict[str, Any]:
+def load_plain(text: str, where: str, kind: str) -> dict[str, Any]:
+    """The object in a JSON ``text`` of this ``kind`` and version; WseError, naming ``where``, if it is none."""
     try:
         plain = json.loads(text)
     except json.JSONDecodeError as error:
@@ -180,27 +167,36 @@ def _load(text: str, where: str, kind: str) -> dict[str, Any]:
     return plain
 
 
-def _size(problem: PlacementProblem) -> str:
+def mesh_size(problem: PlacementProblem) -> str:
+    """Columns × rows."""
     return f"{problem.columns}×{problem.rows}"
 
 
 def _check(problem: PlacementProblem) -> None:
     where = f"problem {problem.name}"
     if problem.columns < 1 or problem.rows < 1 or not problem.blocks:
-        raise WseError(f"{where}: {len(problem.blocks)} blocks on {_size(problem)} PEs; one of each at least works")
+        raise WseError(f"{where}: {len(problem.blocks)} blocks on {mesh_size(problem)} PEs; one of each at least works")
     for x, y in problem.dead:
         if not (0 <= x < problem.columns and 0 <= y < problem.rows):
-            raise WseError(f"{where}: dead PE ({x},{y}) is off the mesh of {_size(problem)}")
+            raise WseError(f"{where}: dead PE ({x},{y}) is off the mesh of {mesh_size(problem)}")
     for block in problem.blocks:
         fits = [s for s in block.shapes if 0 < s.width <= problem.columns and 0 < s.height <= problem.rows]
         if not fits:
-            raise WseError(f"{where}: block {block.name} has no shape that fits the mesh of {_size(problem)}")
+            raise WseError(f"{where}: block {block.name} has no shape that fits the mesh of {mesh_size(problem)}")
+        least = min(s.bytes for s in fits)
+        if 0 < problem.sram_bytes < least:
+            raise WseError(
+                f"{where}: block {block.name} takes {least:,} bytes on each of its PEs at least; a PE has "
+                f"{problem.sram_bytes:,}"
+            )
     for number, flow in enumerate(problem.flows):
         ends = (flow.source, *flow.targets)
         if not flow.targets or any(not 0 <= end < len(problem.blocks) for end in ends):
             raise WseError(f"{where}: flow {number} joins blocks {ends}; there are {len(problem.blocks)}, from 0")
         if not (np.isfinite(flow.wavelets) and flow.wavelets >= 0):
             raise WseError(f"{where}: flow {number} has {flow.wavelets} wavelets; a number from 0 works")
+        if flow.lanes < 1:
+            raise WseError(f"{where}: flow {number} has {flow.lanes} lanes; 1 works, or the rows of its blocks")
     least = sum(min(s.width * s.height for s in block.shapes) for block in problem.blocks)
     room = int(problem.free.sum())
     if least > room:

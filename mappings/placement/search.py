@@ -9,7 +9,8 @@ import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.mappings.placement.evaluate import Evaluator
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem, check_placement
+from wse_emu.mappings.placement.placement import Placement, check_placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 
 
 @dataclass

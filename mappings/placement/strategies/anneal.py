@@ -9,7 +9,8 @@ from time import perf_counter
 import numpy as np
 
 from wse_emu.mappings.placement.evaluate import Evaluator
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem
+from wse_emu.mappings.placement.placement import Placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
 from wse_emu.mappings.placement.strategies.cells import distances, free_cells, placed
 

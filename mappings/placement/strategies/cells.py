@@ -3,7 +3,8 @@
 import numpy as np
 
 from wse_emu.errors import WseError
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem
+from wse_emu.mappings.placement.placement import Placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 
 
 def free_cells(problem: PlacementProblem, name: str) -> np.ndarray:

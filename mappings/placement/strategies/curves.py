@@ -6,7 +6,8 @@ Interleaved: WaferLLM (OSDI 2025, arXiv 2502.04563), section 5.1: every other pl
 
 import numpy as np
 
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem
+from wse_emu.mappings.placement.placement import Placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
 from wse_emu.mappings.placement.strategies.cells import free_cells, placed
 

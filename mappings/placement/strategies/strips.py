@@ -14,7 +14,8 @@ import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.mappings.placement.evaluate import Evaluator
-from wse_emu.mappings.placement.problem import Placement, PlacementProblem
+from wse_emu.mappings.placement.placement import Placement
+from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
 
 CLOSE = 12
