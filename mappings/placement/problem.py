@@ -44,7 +44,7 @@ class Flow:
     targets: tuple[int, ...]
     wavelets: float
     lanes: int = 1
-    """Equal parts that travel side by side, one a row: 1 from centre to centre, else as many as the blocks have rows."""
+    """Equal parts that travel side by side: 1 goes from centre to centre, several go from row to row of the blocks."""
 
 
 @dataclass(frozen=True)
@@ -180,24 +180,32 @@ def _check(problem: PlacementProblem) -> None:
         if not (0 <= x < problem.columns and 0 <= y < problem.rows):
             raise WseError(f"{where}: dead PE ({x},{y}) is off the mesh of {mesh_size(problem)}")
     for block in problem.blocks:
-        fits = [s for s in block.shapes if 0 < s.width <= problem.columns and 0 < s.height <= problem.rows]
-        if not fits:
-            raise WseError(f"{where}: block {block.name} has no shape that fits the mesh of {mesh_size(problem)}")
-        least = min(s.bytes for s in fits)
-        if 0 < problem.sram_bytes < least:
-            raise WseError(
-                f"{where}: block {block.name} takes {least:,} bytes on each of its PEs at least; a PE has "
-                f"{problem.sram_bytes:,}"
-            )
+        _check_block(problem, block, where)
     for number, flow in enumerate(problem.flows):
-        ends = (flow.source, *flow.targets)
-        if not flow.targets or any(not 0 <= end < len(problem.blocks) for end in ends):
-            raise WseError(f"{where}: flow {number} joins blocks {ends}; there are {len(problem.blocks)}, from 0")
-        if not (np.isfinite(flow.wavelets) and flow.wavelets >= 0):
-            raise WseError(f"{where}: flow {number} has {flow.wavelets} wavelets; a number from 0 works")
-        if flow.lanes < 1:
-            raise WseError(f"{where}: flow {number} has {flow.lanes} lanes; 1 works, or the rows of its blocks")
+        _check_flow(flow, len(problem.blocks), f"{where}: flow {number}")
     least = sum(min(s.width * s.height for s in block.shapes) for block in problem.blocks)
     room = int(problem.free.sum())
     if least > room:
         raise WseError(f"{where}: the blocks need {least:,} PEs at least, {room:,} are free")
+
+
+def _check_block(problem: PlacementProblem, block: Block, where: str) -> None:
+    fits = [s for s in block.shapes if 0 < s.width <= problem.columns and 0 < s.height <= problem.rows]
+    if not fits:
+        raise WseError(f"{where}: block {block.name} has no shape that fits the mesh of {mesh_size(problem)}")
+    least = min(s.bytes for s in fits)
+    if 0 < problem.sram_bytes < least:
+        raise WseError(
+            f"{where}: block {block.name} takes {least:,} bytes on each of its PEs at least; a PE has "
+            f"{problem.sram_bytes:,}"
+        )
+
+
+def _check_flow(flow: Flow, blocks: int, where: str) -> None:
+    ends = (flow.source, *flow.targets)
+    if not flow.targets or any(not 0 <= end < blocks for end in ends):
+        raise WseError(f"{where} joins blocks {ends}; there are {blocks}, from 0")
+    if not (np.isfinite(flow.wavelets) and flow.wavelets >= 0):
+        raise WseError(f"{where} has {flow.wavelets} wavelets; a number from 0 works")
+    if flow.lanes < 1:
+        raise WseError(f"{where} has {flow.lanes} lanes; 1 works, or the rows of its blocks")

@@ -1,9 +1,14 @@
 """Random placement problems, and their costs by plain loops."""
 
+from itertools import pairwise
+
+import networkx as nx
 import numpy as np
 from hypothesis import strategies as st
 
-from wse_emu.mappings.placement import Block, Flow, Objective, Placement, PlacementProblem, Shape
+from wse_emu.fabric.region import Region
+from wse_emu.mappings.placement import Block, Charges, Flow, Objective, Placement, PlacementProblem, Shape
+from wse_emu.mappings.placement.batch import EAST, NORTH, SOUTH, WEST
 
 
 @st.composite
@@ -18,9 +23,14 @@ def assignments(draw: st.DrawFn, most: int = 5) -> PlacementProblem:
         st.builds(Flow, ends, st.lists(ends, min_size=1, max_size=3).map(tuple), st.integers(0, 50).map(float)),
         max_size=30,
     )
-    blocks = tuple(Block(f"b{i}", (Shape(1, 1, float(draw(st.integers(0, 9)))),)) for i in range(count))
-    objective = Objective(draw(st.sampled_from((1.0, 2.5))), draw(st.sampled_from((0.0, 3.0))))
-    return PlacementProblem("random", blocks, tuple(draw(flows)), columns, rows, frozenset(dead), (), objective)
+    numbers = st.integers(0, 9)
+    blocks = tuple(Block(f"b{i}", (Shape(1, 1, float(draw(numbers)), draw(numbers)),)) for i in range(count))
+    weights = st.sampled_from((0.0, 3.0))
+    objective = Objective(draw(st.sampled_from((1.0, 2.5))), *(draw(weights) for _ in range(4)))
+    charges = Charges(float(draw(st.integers(1, 3))), draw(st.sampled_from((1.0, 1.125))), float(draw(numbers)))
+    return PlacementProblem(
+        "random", blocks, tuple(draw(flows)), columns, rows, frozenset(dead), (), objective, charges
+    )
 
 
 def random_placements(problem: PlacementProblem, count: int, seed: int) -> list[Placement]:
@@ -29,16 +39,84 @@ def random_placements(problem: PlacementProblem, count: int, seed: int) -> list[
     return [Placement.of_cells(rng.permutation(free)[: len(problem.blocks)], problem.columns) for _ in range(count)]
 
 
+Link = tuple[int, int, int]
+
+
 def plain_cost(problem: PlacementProblem, placement: Placement) -> dict[str, float]:
-    """Costs by the definition, one flow and one block at a time."""
-    hops = 0.0
-    regions = placement.regions(problem)
-    centres = [(r.x + (r.width - 1) / 2, r.y + (r.height - 1) / 2) for r in regions]
-    for flow in problem.flows:
-        for target in flow.targets:
-            (ax, ay), (bx, by) = centres[flow.source], centres[target]
-            hops += flow.wavelets * (abs(ax - bx) + abs(ay - by))
+    """Metrics by the definition, one flow, one link and one block at a time; flows of one lane."""
+    regions, charges = placement.regions(problem), problem.charges
     shapes = [block.shapes[s] for block, s in zip(problem.blocks, placement.shape, strict=True)]
-    slowest = max(shape.cycles for shape in shapes)
-    cost = problem.objective.hop_wavelets * hops + problem.objective.slowest_cycles * slowest
-    return {"hop_wavelets": hops, "slowest_cycles": slowest, "cost": cost}
+    loads = plain_links(problem, placement)
+    found = {
+        "hop_wavelets": sum(f.wavelets * _hops(regions, f.source, t) for f in problem.flows for t in f.targets),
+        "slowest_cycles": max(shape.cycles for shape in shapes),
+        "busiest_link": max(loads.values(), default=0.0),
+        "cycles": plain_arrivals(problem, placement, None),
+        "contended_cycles": plain_arrivals(problem, placement, loads),
+        "colors": max(plain_meetings(problem, placement).values(), default=0),
+        "sram_bytes": max(shape.bytes for shape in shapes),
+    }
+    found["interval_cycles"] = max(found["slowest_cycles"], charges.wavelet_cycles * found["busiest_link"])
+    found["cost"] = sum(weight * found[name] for name, weight in vars(problem.objective).items())
+    return found
+
+
+def _hops(regions: list[Region], a: int, b: int) -> float:
+    (ax, ay), (bx, by) = ((r.x + (r.width - 1) / 2, r.y + (r.height - 1) / 2) for r in (regions[a], regions[b]))
+    return abs(ax - bx) + abs(ay - by)
+
+
+def way(regions: list[Region], a: int, b: int) -> list[tuple[int, int]]:
+    """PEs (x, y) from the centre of one to that of the other, first along y."""
+    (x, y), (to_x, to_y) = ((r.x + (r.width - 1) // 2, r.y + (r.height - 1) // 2) for r in (regions[a], regions[b]))
+    down, right = (1 if to_y > y else -1), (1 if to_x > x else -1)
+    return [(x, at) for at in range(y, to_y, down)] + [(at, to_y) for at in range(x, to_x, right)] + [(to_x, to_y)]
+
+
+def links_of(pes: list[tuple[int, int]]) -> set[Link]:
+    """(way, y, x) of the links left on a way."""
+    ways = {(1, 0): EAST, (-1, 0): WEST, (0, -1): NORTH, (0, 1): SOUTH}
+    return {(ways[bx - ax, by - ay], ay, ax) for (ax, ay), (bx, by) in pairwise(pes)}
+
+
+def plain_links(problem: PlacementProblem, placement: Placement) -> dict[Link, float]:
+    """Wavelets on every link that carries any."""
+    regions, loads = placement.regions(problem), dict[Link, float]()
+    for flow in problem.flows:
+        for link in set().union(*(links_of(way(regions, flow.source, target)) for target in flow.targets)):
+            loads[link] = loads.get(link, 0.0) + flow.wavelets
+    return loads
+
+
+def plain_meetings(problem: PlacementProblem, placement: Placement) -> dict[tuple[int, int], int]:
+    """Flows at every PE."""
+    regions, found = placement.regions(problem), dict[tuple[int, int], int]()
+    for flow in problem.flows:
+        for pe in set().union(*(way(regions, flow.source, target) for target in flow.targets)):
+            found[pe] = found.get(pe, 0) + 1
+    return found
+
+
+def plain_arrivals(problem: PlacementProblem, placement: Placement, loads: dict[Link, float] | None) -> float:
+    """The longest way through blocks and flows, by recursion."""
+    regions, charges = placement.regions(problem), problem.charges
+    shapes = [block.shapes[s] for block, s in zip(problem.blocks, placement.shape, strict=True)]
+    graph = nx.DiGraph([(f.source, t) for f in problem.flows for t in f.targets])
+
+    def back(a: int, b: int) -> bool:
+        return b <= a and nx.has_path(graph, b, a)
+
+    def late(flow: Flow, target: int) -> float:
+        hops = _hops(regions, flow.source, target)
+        on_way = links_of(way(regions, flow.source, target))
+        waits = flow.wavelets if loads is None else max((loads[link] for link in on_way), default=0.0)
+        return charges.flow_cycles + charges.hop_cycles * hops + charges.wavelet_cycles * waits
+
+    def done(block: int) -> float:
+        arrivals = [
+            done(f.source) + late(f, block) for f in problem.flows if block in f.targets and not back(f.source, block)
+        ]
+        return max(arrivals, default=0.0) + shapes[block].cycles
+
+    ends = [done(f.source) + late(f, t) for f in problem.flows for t in f.targets if back(f.source, t)]
+    return max([done(block) for block in range(len(shapes))] + ends)
