@@ -32,6 +32,8 @@ METRICS = (
     "hop_wavelets", "slowest_cycles", "busiest_link", "cycles", "contended_cycles", "interval_cycles", "colors",
     "sram_bytes", "cost",
 )  # fmt: skip
+QUICK = ("hop_wavelets", "slowest_cycles", "cost")
+"""Metrics that need no link."""
 BATCH_BYTES = 1 << 26
 """Of one array of an evaluation: what a batch is cut into pieces for."""
 
@@ -60,7 +62,7 @@ class Evaluator:
         np.fill_diagonal(matrix, 0)  # a block is no hop from itself
         return np.asarray(matrix + matrix.T)
 
-    def costs(self, x: Any, y: Any, shape: Any = None, metrics: Sequence[str] = ("cost",)) -> dict[str, Any]:
+    def costs(self, x: Any, y: Any, shape: Any = None, metrics: Sequence[str] = QUICK) -> dict[str, Any]:
         """``metrics`` of placements ``[placements, blocks]``: columns and rows of the corners, and shapes.
 
         Without ``shape``, blocks have their first. The results ``[placements]`` are arrays of the library that ``x`` is
@@ -76,7 +78,7 @@ class Evaluator:
             found["cost"] = sum((weight * found[name] for name, weight in self._weights.items()), 0 * x[:, 0])
         return {name: found[name] for name in metrics}
 
-    def cost(self, placement: Placement, metrics: Sequence[str] = ("cost",)) -> dict[str, float]:
+    def cost(self, placement: Placement, metrics: Sequence[str] = QUICK) -> dict[str, float]:
         """``metrics`` of one placement; WseError if it is not legal."""
         check_placement(self.problem, placement)
         x, y, shape = (np.array([part]) for part in (placement.x, placement.y, placement.shape))
@@ -124,7 +126,7 @@ class Evaluator:
         With s = ±1 for the side of a block, the wavelets that cross a line are (Σ w − sᵀ W s) / 4 of the symmetric W.
         """
         xp, matrix = batch.xp, batch.xp.asarray(self.matrix)
-        total = (extent - 1) * xp.sum(matrix)
+        total = xp.zeros(places.shape[0]) + (extent - 1) * xp.sum(matrix)
         for line in range(1, extent):
             side = xp.where(places < line, 1.0, -1.0)
             total = total - xp.einsum("ij,ij->i", side @ matrix, side)

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from wse_emu.errors import WseError
-from wse_emu.mappings.placement.evaluate import Evaluator
+from wse_emu.mappings.placement.evaluate import METRICS, Evaluator
 from wse_emu.mappings.placement.placement import Placement, check_placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 
@@ -21,6 +21,8 @@ class Search:
     seconds: float = 1.0
     best: Placement | None = None
     best_cost: float = np.inf
+    bound: float | None = None
+    """What a strategy has proved that no placement can be below, in the cost."""
     began: float = field(default_factory=perf_counter)
 
     def __post_init__(self) -> None:
@@ -56,16 +58,25 @@ def strategy(name: str) -> Callable[[Strategy], Strategy]:
     return register
 
 
-def find_strategy(name: str) -> Strategy:
-    """The strategy ``name``: a shipped one, or one of the entry points ``wse_emu.strategies``; WseError if none."""
+def strategy_names() -> tuple[str, ...]:
+    """The shipped strategies and those registered since, then the entry points ``wse_emu.strategies``."""
     from wse_emu.mappings.placement import strategies  # noqa: F401  (they register themselves)
 
-    if name not in STRATEGIES:
-        for entry in entry_points(group="wse_emu.strategies"):
-            if entry.name == name:
-                return entry.load()  # type: ignore[no-any-return]
-        raise WseError(f"unknown strategy {name!r}; what works: {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[name]
+    return tuple(dict.fromkeys([*STRATEGIES, *(entry.name for entry in entry_points(group="wse_emu.strategies"))]))
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy ``name``, one of :func:`strategy_names`; WseError if there is none, or it cannot be loaded."""
+    names = strategy_names()
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if name not in names:
+        raise WseError(f"unknown strategy {name!r}; what works: {', '.join(sorted(names))}")
+    (entry, *_) = entry_points(group="wse_emu.strategies", name=name)
+    try:
+        return entry.load()  # type: ignore[no-any-return]
+    except Exception as error:  # whatever the import of someone's module raises
+        raise WseError(f"strategy {name}: {entry.value} cannot be loaded: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,8 @@ class Result:
     cost: dict[str, float]
     seconds: float
     interrupted: bool = False
+    bound: float | None = None
+    """No placement costs less, where the strategy has proved so."""
 
 
 def run_strategy(
@@ -101,4 +114,4 @@ def run_strategy(
         check_placement(problem, placement)
     except WseError as error:
         raise WseError(f"strategy {name}: its placement is not legal: {error}") from None
-    return Result(name, seed, placement, Evaluator(problem).cost(placement), spent, interrupted)
+    return Result(name, seed, placement, Evaluator(problem).cost(placement, METRICS), spent, interrupted, search.bound)

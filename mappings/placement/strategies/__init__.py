@@ -1,5 +1,5 @@
 """The shipped strategies, each a small file with its source. Importing this package registers them."""
 
-from wse_emu.mappings.placement.strategies import anneal, curves, greedy, robust_tabu, spectral, strips
+from wse_emu.mappings.placement.strategies import anneal, curves, greedy, ilp, robust_tabu, spectral, strips
 
-__all__ = ["anneal", "curves", "greedy", "robust_tabu", "spectral", "strips"]
+__all__ = ["anneal", "curves", "greedy", "ilp", "robust_tabu", "spectral", "strips"]

@@ -1,4 +1,4 @@
-"""Greedy construction: the block with most traffic to those placed goes where it costs least (J. Hurink style).
+"""Greedy construction: the block with most traffic to those placed goes where it costs least.
 
 As in constructive heuristics for mapping cores on a mesh (Murali and De Micheli, NMAP, DATE 2004, section 4).
 """
@@ -9,29 +9,28 @@ from wse_emu.mappings.placement.evaluate import Evaluator
 from wse_emu.mappings.placement.placement import Placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
-from wse_emu.mappings.placement.strategies.cells import distances, free_cells, placed
+from wse_emu.mappings.placement.strategies.slots import Slots, find_slots
 
 
 @strategy("greedy")
 def greedy(problem: PlacementProblem, _search: Search) -> Placement:
     """The busiest block to the middle, then always the one that talks most to those that lie."""
-    return placed(problem, greedy_cells(problem))
+    slots = find_slots(problem, "greedy").searched()
+    return slots.placed(greedy_places(slots, Evaluator(problem).matrix))
 
 
-def greedy_cells(problem: PlacementProblem) -> np.ndarray:
-    """The cell of every block."""
-    cells = free_cells(problem, "greedy")
-    flow, hops = Evaluator(problem).matrix, distances(problem, cells)
-    count = len(problem.blocks)
+def greedy_places(slots: Slots, flow: np.ndarray) -> np.ndarray:
+    """The place of every block, where ``flow`` ``[blocks, blocks]`` are the wavelets between them."""
+    hops, count = slots.distances, len(flow)
     chosen = np.full(count, -1, dtype=np.intp)
-    open_cells, waiting = np.ones(len(cells), dtype=bool), np.ones(count, dtype=bool)
-    pull = flow.sum(axis=1)  # the first is the busiest of all
-    cost = hops.sum(axis=1)
-    for _ in range(count):
+    chosen[list(slots.fixed)] = np.arange(len(slots.fixed))
+    taken, waiting = np.zeros(len(hops), dtype=bool), np.zeros(count, dtype=bool)
+    taken[: len(slots.fixed)], waiting[slots.movable] = True, True
+    while waiting.any():
+        lying = ~waiting
+        pull = flow[:, lying].sum(axis=1) if lying.any() else flow.sum(axis=1)
         block = int(np.argmax(np.where(waiting, pull, -np.inf)))
-        cell = int(np.argmin(np.where(open_cells, cost, np.inf)))
-        chosen[block], open_cells[cell], waiting[block] = cell, False, False
-        pull = flow[:, ~waiting].sum(axis=1)
-        following = int(np.argmax(np.where(waiting, pull, -np.inf)))
-        cost = hops[:, chosen[~waiting]] @ flow[following, ~waiting]
-    return np.asarray(cells[chosen])
+        cost = hops[:, chosen[lying]] @ flow[block, lying] if lying.any() else hops.sum(axis=1)
+        place = int(np.argmin(np.where(taken, np.inf, cost)))
+        chosen[block], taken[place], waiting[block] = place, True, False
+    return chosen

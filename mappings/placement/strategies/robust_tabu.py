@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from wse_emu.mappings.placement.evaluate import Evaluator
+from wse_emu.mappings.placement.evaluate import Evaluator, swap_gains
 from wse_emu.mappings.placement.placement import Placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
-from wse_emu.mappings.placement.strategies.cells import distances, free_cells, placed
+from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, padded_flow, random_order
 
 LOOK = 64
 """Swaps between two looks at the clock."""
@@ -14,33 +14,32 @@ LOOK = 64
 
 @strategy("robust_tabu")
 def robust_tabu(problem: PlacementProblem, search: Search) -> Placement:
-    """The best swap that is not tabu, again and again; free cells take part as blocks without flows."""
-    cells = free_cells(problem, "robust_tabu")
-    count = len(problem.blocks)
-    flow = np.zeros((len(cells), len(cells)))
-    flow[:count, :count] = Evaluator(problem).matrix
-    state = _Tabu(flow, distances(problem, cells), search.rng)
-    search.found(placed(problem, cells[state.order]), state.cost)
+    """The best swap that is not tabu, again and again; free places take part as blocks without flows."""
+    slots = find_slots(problem, "robust_tabu").searched()
+    state = _Tabu(padded_flow(slots, Evaluator(problem).matrix), slots, search.rng)
+    search.found(slots.placed(state.order), state.cost)
     while search.running:
         for _ in range(LOOK):
             if state.swap():
-                search.found(placed(problem, cells[state.order]), state.cost)
+                search.found(slots.placed(state.order), state.cost)
     assert search.best is not None
     return search.best
 
 
 class _Tabu:
-    """One walk. ``order[i]`` is the cell of block i; ``mixed`` is W·D over the blocks' places."""
+    """One walk. ``order[i]`` is the place of block i; ``mixed`` is W·D over the blocks' places."""
 
-    def __init__(self, flow: np.ndarray, hops: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(self, flow: np.ndarray, slots: Slots, rng: np.random.Generator) -> None:
         n = len(flow)
         self.flow, self.rng, self.n = flow, rng, n
-        self.order = rng.permutation(n)
-        self.hops = hops[np.ix_(self.order, self.order)]
+        self.order = random_order(slots, rng)
+        self.hops = slots.distances[np.ix_(self.order, self.order)]
         self.mixed = flow @ self.hops
         self.until = np.zeros((n, n), dtype=np.int64)
         """Until which swap block i may not go to where block j lies."""
         self.below = np.tril(np.full((n, n), np.inf))
+        """∞ where no swap is tried: each pair once, and no block that is fixed."""
+        self.below[list(slots.fixed)] = self.below[:, list(slots.fixed)] = np.inf
         self.cost = self.least = float((flow * self.hops).sum() / 2)
         self.swaps = 0
         self.patience = max(2, n * n * 2)
@@ -49,16 +48,15 @@ class _Tabu:
     def swap(self) -> bool:
         """Make one swap; whether it gave the best cost so far."""
         self.swaps += 1
-        own = np.diag(self.mixed)
-        gains = self.mixed + self.mixed.T
-        gains -= own[:, None] + own
-        gains += 2 * self.flow * self.hops
+        gains = swap_gains(self.flow, self.hops, self.mixed)
         gains += self.below
         tabu = np.minimum(self.until, self.until.T) > self.swaps
         allowed = np.where(tabu & (gains >= self.least - self.cost - 1e-9), np.inf, gains)
         place = int(allowed.argmin())
         if not np.isfinite(allowed.flat[place]):
             place = int(gains.argmin())
+        if not np.isfinite(gains.flat[place]):
+            return False
         a, b = divmod(place, self.n)
         self.cost += float(gains[a, b])
         self._exchange(a, b)

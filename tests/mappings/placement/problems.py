@@ -33,6 +33,19 @@ def assignments(draw: st.DrawFn, most: int = 5) -> PlacementProblem:
     )
 
 
+@st.composite
+def rectangles(draw: st.DrawFn) -> PlacementProblem:
+    """Blocks of a few sizes and shapes on a mesh with dead PEs."""
+    columns, rows = draw(st.integers(6, 14)), draw(st.integers(6, 14))
+    size = st.integers(1, 4)
+    shapes = st.lists(st.builds(Shape, size, size, st.integers(0, 9).map(float)), min_size=1, max_size=3)
+    kinds = draw(st.lists(shapes.map(tuple), min_size=1, max_size=2))
+    blocks = tuple(Block(f"b{i}", draw(st.sampled_from(kinds))) for i in range(draw(st.integers(1, 5))))
+    flows = tuple(Flow(i, (i + 1,), float(draw(size))) for i in range(len(blocks) - 1))
+    cells = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
+    return PlacementProblem("random", blocks, flows, columns, rows, draw(st.frozensets(cells, max_size=4)))
+
+
 def random_placements(problem: PlacementProblem, count: int, seed: int) -> list[Placement]:
     rng = np.random.default_rng(seed)
     free = np.flatnonzero(problem.free)
