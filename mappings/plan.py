@@ -1,9 +1,10 @@
 """A plan: where every layer lies, with which layout, and what it takes on each PE."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wse_emu.engines.estimate import Estimator
+from wse_emu.fabric.defects import Defects
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import Style
@@ -30,6 +31,7 @@ class Request:
     """Rows and columns of the shared region, or of a layer's region; None: chosen by the timing model."""
     dtype: str = "float32"
     """Of weights, cache and activations on the PEs."""
+    defects: Defects = field(default_factory=Defects)
 
     @property
     def style(self) -> Style:

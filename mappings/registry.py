@@ -1,4 +1,4 @@
-"""Mappings and placement strategies by name."""
+"""Mappings by name."""
 
 from wse_emu.errors import WseError
 from wse_emu.mappings.pipeline import pipeline

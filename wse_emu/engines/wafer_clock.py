@@ -1,5 +1,6 @@
 """The timing of whole tokens: bodies run once for every layer that looks alike, and once for all tokens that do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,14 +85,23 @@ class TimingEngine:
                 _count_move(total, move, len(timings))
         return total
 
-    def _run(self, slots: int, start: int) -> TokenTiming:
-        run = _Run({region: clock.copy() for region, clock in self._patterns[start].items()})
-        run.latest = begin = max(int(clock.max()) for clock in run.clocks.values())
-        for step in self.program.steps:
+    def advance(self, steps: Sequence[Call | Transfer], clocks: Clocks, slots: int) -> int:
+        """Move ``clocks`` on by some steps of a token, in place; the latest that any of them came to."""
+        run = _Run(clocks, latest=max(int(clock.max()) for clock in clocks.values()))
+        self._advance(run, steps, slots)
+        return run.latest
+
+    def _advance(self, run: _Run, steps: Sequence[Call | Transfer], slots: int) -> None:
+        for step in steps:
             if isinstance(step, Call):
                 self._call(run, step, slots)
             else:
                 self._move(run, step)
+
+    def _run(self, slots: int, start: int) -> TokenTiming:
+        run = _Run({region: clock.copy() for region, clock in self._patterns[start].items()})
+        run.latest = begin = max(int(clock.max()) for clock in run.clocks.values())
+        self._advance(run, self.program.steps, slots)
         return TokenTiming(
             run.latest - begin,
             run.kernel_cycles,

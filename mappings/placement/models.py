@@ -1,0 +1,50 @@
+"""Placement problems of mapped models."""
+
+import numpy as np
+
+from wse_emu.engines.timing import BodyClock
+from wse_emu.fabric.region import Region
+from wse_emu.mappings.layers import Pipeline
+from wse_emu.mappings.placement.problem import Block, Charges, Flow, Objective, PlacementProblem, Shape
+from wse_emu.mappings.placement.token_clock import TokenClock
+from wse_emu.program import Body, Program, memory
+
+
+def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementProblem:
+    """Where the regions of a pipeline lie: embedding and head, then layer by layer, and the hidden state from one on.
+
+    ``position`` is that of the token that is timed (None: half the context). Its ``clock`` is the timing engine's.
+    """
+    request, rows = pipeline.request, pipeline.rows
+    position = request.positions // 2 if position is None else position
+    ends = pipeline.ends(Region(0, 0, pipeline.ends_cols, rows))
+    layer = pipeline.step(0, ends[0].region, Region(0, 0, pipeline.cols, rows))[-1]
+    slots = position // rows + 1
+    shapes = []
+    for calls in (ends, (layer,)):
+        region = calls[0].region
+        held = memory(Program("block", calls), request.spec).max_pe_bytes
+        cycles = sum(alone_cycles(pipeline, call.body, slots) for call in calls)
+        shapes.append(Shape(region.width, rows, float(cycles), held))
+    names = ["embedding and head", *(f"layer {i}" for i in range(request.config.layers))]
+    hidden = pipeline.bodies[1].inputs[0].wavelets * rows
+    flows = tuple(Flow(i, ((i + 1) % len(names),), float(hidden), lanes=rows) for i in range(len(names)))
+    return PlacementProblem(
+        request.config.family,
+        tuple(Block(name, (shapes[min(i, 1)],)) for i, name in enumerate(names)),
+        flows,
+        request.spec.columns,
+        request.spec.rows,
+        request.defects.pes,
+        objective=Objective(),
+        charges=Charges.of(request.spec),
+        sram_bytes=request.spec.sram_bytes,
+        clock=TokenClock(pipeline, position),
+    )
+
+
+def alone_cycles(pipeline: Pipeline, body: Body, slots: int) -> int:
+    """Cycles of ``body`` on PEs that start together, in the wafer's corner."""
+    clock = BodyClock(pipeline.request.spec, body, np.zeros((body.rows, body.cols), dtype=np.int64), slots)
+    clock.run()
+    return int(clock.clock.max()) + clock.offset
