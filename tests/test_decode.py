@@ -182,7 +182,7 @@ def test_bad_prompts_are_refused(tiny_model: Model, prompt: Sequence[int], token
     [
         ({"wafer": "wse9"}, "unknown wafer 'wse9'; what works: wse1"),
         ({"mapping": "diagonal"}, "unknown mapping 'diagonal'; what works: shared, pipeline"),
-        ({"mapping": "pipeline", "placement": "spiral"}, "unknown placement 'spiral'; what works: row_major, snake"),
+        ({"mapping": "pipeline", "placement": "spiral"}, "unknown strategy 'spiral'; what works: annealing, greedy"),
         ({"reduce": "comet"}, "unknown reduction algorithm 'comet'; what works: chain"),
         ({"reduce": "ktree:0"}, "unknown reduction algorithm 'ktree:0'"),
         ({"backend": "torch"}, "unknown backend 'torch'; what works: numpy, jax, cupy"),

@@ -4,7 +4,8 @@ Metrics, by name, each a number per placement:
 
 - ``hop_wavelets``: Σ over flows and their targets of wavelets × Manhattan distance between the blocks' centres.
 - ``slowest_cycles``: cycles of the slowest block in the shape that it has.
-- ``busiest_link``: wavelets a token on the link that carries most; a multicast counts once on links that it shares.
+- ``busiest_link``: wavelets a token on the link that carries most; a multicast counts once on links that it shares. Of
+  flows with several lanes an upper bound: each is taken to load all links between the outer edges of its blocks.
 - ``cycles``: of a token that meets no other, by the timing engine where the blocks are those of a mapped model, else
   the longest way of :mod:`wse_emu.mappings.placement.cycles`.
 - ``contended_cycles``: the same where each flow waits for all that the busiest link on its way carries.

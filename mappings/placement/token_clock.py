@@ -86,7 +86,8 @@ class TokenClock:
         """Cycles by which a step is later than one that lies alike and next to it: hops, and seams beyond some."""
         crossed = np.abs(self._passed[to_y] - self._passed[y])
         beyond = np.maximum(crossed - self._most_seams - 1, 0)
-        return self._spec.hop_cycles * (np.abs(x - to_x) + np.abs(y - to_y)) + self._spec.seam_cycles * beyond
+        hops = np.abs(x - to_x) + np.abs(y - to_y)
+        return np.asarray(self._spec.hop_cycles * hops + self._spec.seam_cycles * beyond)
 
     def _inside(self) -> list[tuple[int, ...]]:
         """Seams inside a region, by its first row."""
@@ -179,7 +180,8 @@ class TokenClock:
         """When the PEs of a step's target have done what they do before the hidden state comes, at the latest."""
         if kind == HEAD:
             pattern, base = self._embedded(y)
-            return base + np.array([int(self._patterns[p].max()) for p in pattern]) + self._due
+            longest = np.array([int(self._patterns[p].max()) for p in pattern])
+            return np.asarray(base + longest + self._due)
         for row in np.unique(y).tolist():
             if (seams := int(self._seams[row])) not in self._angles:
                 region = Region(0, row, self._pipeline.cols, self._pipeline.rows)
