@@ -149,8 +149,8 @@ class PlacementProblem:
                 frozenset((x, y) for x, y in plain["dead"]),
                 tuple(Region(**r) for r in plain["reserved"]),
                 Objective(**plain["objective"]),
-                Charges(**plain["charges"]),
-                plain["sram_bytes"],
+                Charges(**plain.get("charges", {})),
+                plain.get("sram_bytes", 0),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise WseError(f"{where}: no placement problem ({type(error).__name__}: {error})") from None
