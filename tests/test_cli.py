@@ -126,7 +126,7 @@ MISTAKES = {
     "not a model": (("--model", __file__), "not a GGUF file"),
     "unknown wafer": (("--wafer", "wse9"), "unknown wafer 'wse9'; what works: wse1, wse2, wse3, mini"),
     "unknown mapping": (("--mapping", "x"), "unknown mapping 'x'; what works: shared, pipeline"),
-    "unknown placement": (("--mapping", "pipeline", "--placement", "x"), "unknown placement 'x'; what works"),
+    "unknown placement": (("--mapping", "pipeline", "--placement", "x"), "unknown strategy 'x'; what works"),
     "unknown reduction": (("--reduce", "x"), "unknown reduction algorithm 'x'; what works: chain"),
     "unknown backend": (("--backend", "x"), "unknown backend 'x'; what works: numpy, jax, cupy"),
     "unknown option": (("--bogus",), "No such option: --bogus"),

@@ -1,4 +1,4 @@
-"""The command line: `wse-emu decode`, `validate`, `info`, `models`, `bench`. Thin; the work is done by the library."""
+"""The command line: `wse-emu decode`, `place`, `validate`, `info`, `models`, `bench`. Thin: the library works."""
 
 import json
 import os
@@ -89,7 +89,9 @@ def decode(  # noqa: PLR0917
     mapping: Annotated[
         str, typer.Option(help="shared (all layers on one grid) or pipeline (a region per layer).")
     ] = "shared",
-    placement: Annotated[str, typer.Option(help="Where a pipeline's regions lie: row_major or snake.")] = "row_major",
+    placement: Annotated[
+        str, typer.Option(help="Of a pipeline's regions: row_major, snake, hilbert, annealing, …")
+    ] = "row_major",
     grid: Annotated[
         str | None, typer.Option(help="ROWSxCOLUMNS of the region, or of each layer's.  [default: fewest cycles]")
     ] = None,
@@ -169,8 +171,19 @@ def validate(
 @app.command()
 def place(  # noqa: PLR0917
     problem: Annotated[
-        Path, typer.Option(help="nug30, VOPD, ispd-K, …; or a .json, .dat (QAPLIB), .kgraph (ISPD), .txt (core graph).")
-    ],
+        Path | None,
+        typer.Option(help="nug30, VOPD, ispd-K, …; or a .json, .dat (QAPLIB), .kgraph (ISPD), .txt (core graph)."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Place a model instead: tiny, smollm2, a file or folder.")] = None,
+    by: Annotated[str, typer.Option(help="What a block of the model is: layer, kernel or expert.")] = "layer",
+    wafer: Annotated[str, typer.Option(help="For a model: wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    context: Annotated[int, typer.Option(help="For a model: tokens that the KV cache holds.")] = 128,
+    dtype: Annotated[str, typer.Option(help="For a model: float32, float16 or bfloat16.")] = "float32",
+    grid: Annotated[
+        str | None, typer.Option(help="ROWSxCOLUMNS of a layer's region.  [default: fewest cycles]")
+    ] = None,
+    experts: Annotated[int, typer.Option(help="With --by expert: how many, each an MLP of the model's.")] = 16,
+    active: Annotated[int, typer.Option(help="With --by expert: how many see a token.")] = 2,
     mesh: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS for a core graph.  [default: nearly square]")] = None,
     strategy: Annotated[
         list[str] | None, typer.Option(help="robust_tabu, annealing, …; several work.  [default: all]")
@@ -181,9 +194,13 @@ def place(  # noqa: PLR0917
     out: Annotated[Path | None, typer.Option(help="Folder for placements.json and a picture of each.")] = None,
 ) -> None:
     """Place blocks on the mesh by one or more strategies: a leaderboard by one evaluator."""
+    from wse_emu.report.model_problem import ModelOptions
     from wse_emu.report.place import PlaceOptions, run_place
 
-    options = PlaceOptions(problem, _grid(mesh, "--mesh"), strategy or [], seconds, seed, json_output, out)
+    mapped = model and ModelOptions(model, wafer, by, context, dtype, _grid(grid), experts, active)
+    options = PlaceOptions(
+        problem, mapped or None, _grid(mesh, "--mesh"), strategy or [], seconds, seed, json_output, out
+    )
     if not run_place(options):
         raise typer.Exit(INTERRUPTED)
 

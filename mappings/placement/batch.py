@@ -88,6 +88,8 @@ class Batch:
         wavelets = xp.asarray(self.flows.wavelets)
         if way in {NORTH, SOUTH}:
             rows = (y, to_y + to_height - 1) if way == SOUTH else (to_y + 1, y + height)
+            goes = to_y > y if way == SOUTH else to_y < y
+            rows = rows[0], xp.where(goes, rows[1], rows[0])
             sharing = (height + width - 1) // width  # lanes that leave by the same column
             return Spans(*rows, x, x + width, wavelets / height * sharing)
         columns = (x, to_x + to_width - 1) if way == EAST else (to_x + 1, x + width)

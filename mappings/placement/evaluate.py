@@ -54,6 +54,11 @@ class Evaluator:
         weights = vars(problem.objective)
         self._weights = {name: weight for name, weight in weights.items() if weight}
 
+    @property
+    def weighs(self) -> set[str]:
+        """The metrics that the objective gives any weight."""
+        return set(self._weights)
+
     @cached_property
     def matrix(self) -> np.ndarray:
         """Wavelets between every two blocks, both ways added, float64 ``[blocks, blocks]``, symmetric."""

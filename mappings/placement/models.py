@@ -36,7 +36,7 @@ def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementP
         request.spec.columns,
         request.spec.rows,
         request.defects.pes,
-        objective=Objective(),
+        objective=Objective(hop_wavelets=0.0, cycles=1.0),
         charges=Charges.of(request.spec),
         sram_bytes=request.spec.sram_bytes,
         clock=TokenClock(pipeline, position),

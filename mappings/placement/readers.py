@@ -33,6 +33,7 @@ def read_problem(path: Path, mesh: tuple[int, int] | None = None) -> PlacementPr
     ``mesh`` (columns, rows) is that of a core graph. Raises WseError, naming file and line.
     """
     path = suite().get(str(path), path)
+    name = _suite_name(path)
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,11 +43,11 @@ def read_problem(path: Path, mesh: tuple[int, int] | None = None) -> PlacementPr
     if path.suffix == ".json":
         return PlacementProblem.from_json(text, str(path))
     if path.suffix == ".dat":
-        return qaplib_problem(text, path.stem, str(path))
+        return qaplib_problem(text, name, str(path))
     if path.suffix == ".kgraph":
-        return kgraph_problem(text, path.stem, str(path))
+        return kgraph_problem(text, name, str(path))
     if path.suffix == ".txt":
-        return core_graph_problem(text, path.stem, mesh, str(path))
+        return core_graph_problem(text, name, mesh, str(path))
     raise WseError(f"{path}: unknown kind of file; .json, .dat (QAPLIB), .kgraph (ISPD) and .txt (core graph) work")
 
 

@@ -5,7 +5,7 @@ have moves alike: farther ones are later by their hops alone. So each kind of st
 remembered; a batch of placements goes through the layers together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from wse_emu.program import Call, Program, Transfer
 
 EMBED, LAYER, HEAD = range(3)
 """Kinds of steps: from embedding to the first layer, from layer to layer, from the last layer to the head."""
+Seams = tuple[tuple[int, ...], tuple[int, ...]]
+"""Rows and columns of a region at which seams lie."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class TokenClock:
         self._patterns: list[np.ndarray] = []
         self._known: dict[bytes, int] = {}
         self._steps: dict[tuple[int, ...], _Step] = {}
-        self._bodies: dict[tuple[bool, int, int], tuple[int, int, int]] = {}
-        self._begun: dict[int, tuple[int, int]] = {}
+        self._bodies: dict[tuple[bool, int, Seams], tuple[int, int, int]] = {}
+        self._begun: dict[Seams, tuple[int, int]] = {}
         """Pattern and earliest clock after the embedding, by the seams that cross its region."""
-        self._angles: dict[int, int] = {}
+        self._angles: dict[Seams, int] = {}
         """When a layer's PEs have their rotary angles, by the same."""
         self._seams, self._passed = self._seam_tables()
         self._most_seams = max(map(len, self._inside()), default=0)
@@ -55,7 +57,7 @@ class TokenClock:
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Cycles of a token, int64 ``[placements]``."""
         placements, blocks = x.shape
-        pattern, base = self._embedded(y[:, 0])
+        pattern, base = self._embedded(x[:, 0], y[:, 0])
         latest = base + np.array([int(self._patterns[p].max()) for p in pattern])
         exact = np.zeros(placements, dtype=bool)
         for block in range(1, blocks + 1):
@@ -63,7 +65,7 @@ class TokenClock:
             kind = HEAD if there == 0 else EMBED if here == 0 else LAYER
             ends = [(axis[:, here], axis[:, there]) for axis in (x, y)]
             if kind != EMBED:
-                exact |= base < self._ready(kind, y[:, there]) + self._due
+                exact |= base < self._ready(kind, x[:, there], y[:, there]) + self._due
             found = self._timed(kind, pattern, base, ends)
             far = self._far(*ends[0], *ends[1])
             latest = np.maximum(latest, base + far + [step.latest for step in found])
@@ -154,7 +156,7 @@ class TokenClock:
 
     def _worked(self, kind: int, arrival: int, region: Region) -> tuple[int, int, int]:
         """Pattern after a layer or the head that starts with the pattern ``arrival``, its earliest and latest clock."""
-        key = (kind == HEAD, arrival, int(self._seams[region.y]))
+        key = (kind == HEAD, arrival, self._crossed_by(region))
         if key not in self._bodies:
             clocks = {region: self._patterns[arrival].copy()}
             call = self._pipeline.ends(region)[1] if kind == HEAD else self._pipeline.step(0, region, region)[-1]
@@ -165,29 +167,39 @@ class TokenClock:
     def _advance(self, steps: Sequence[Call | Transfer], clocks: Clocks) -> int:
         return TimingEngine(Program("step", tuple(steps)), self._spec).advance(steps, clocks, self._slots)
 
-    def _embedded(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pattern and earliest PE after the embedding."""
-        for row in np.unique(y).tolist():
-            if (kind := int(self._seams[row])) not in self._begun:
-                region = Region(0, row, self._pipeline.ends_cols, self._pipeline.rows)
-                clocks = {region: np.zeros((region.height, region.width), dtype=np.int64)}
-                self._advance(self._pipeline.ends(region)[:1], clocks)
-                self._begun[kind] = self._remember(clocks[region])
-        found = np.array([self._begun[int(kind)] for kind in self._seams[y]])
-        return np.asarray(found[:, 0]), np.asarray(found[:, 1])
+    def _crossed_by(self, region: Region) -> Seams:
+        return self._spec.seams_in(region.x, region.y, region.width, region.height)
 
-    def _ready(self, kind: int, y: np.ndarray) -> np.ndarray:
+    def _embedded(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pattern and earliest PE after the embedding."""
+        found = [
+            self._begun_on(Region(*corner, self._pipeline.ends_cols, self._pipeline.rows)) for corner in _pairs(x, y)
+        ]
+        patterns, earliest = np.array(found).reshape(-1, 2).T
+        return np.asarray(patterns), np.asarray(earliest)
+
+    def _begun_on(self, region: Region) -> tuple[int, int]:
+        seams = self._crossed_by(region)
+        if seams not in self._begun:
+            clocks = {region: np.zeros((region.height, region.width), dtype=np.int64)}
+            self._advance(self._pipeline.ends(region)[:1], clocks)
+            self._begun[seams] = self._remember(clocks[region])
+        return self._begun[seams]
+
+    def _ready(self, kind: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """When the PEs of a step's target have done what they do before the hidden state comes, at the latest."""
         if kind == HEAD:
-            pattern, base = self._embedded(y)
+            pattern, base = self._embedded(x, y)
             longest = np.array([int(self._patterns[p].max()) for p in pattern])
             return np.asarray(base + longest + self._due)
-        for row in np.unique(y).tolist():
-            if (seams := int(self._seams[row])) not in self._angles:
-                region = Region(0, row, self._pipeline.cols, self._pipeline.rows)
-                clocks = {region: np.zeros((region.height, region.width), dtype=np.int64)}
-                self._angles[seams] = self._advance(self._pipeline.step(0, region, region)[:1], clocks)
-        return np.array([self._angles[int(seams)] for seams in self._seams[y]])
+        return np.array([self._angles_on(Region(*pe, self._pipeline.cols, self._pipeline.rows)) for pe in _pairs(x, y)])
+
+    def _angles_on(self, region: Region) -> int:
+        seams = self._crossed_by(region)
+        if seams not in self._angles:
+            clocks = {region: np.zeros((region.height, region.width), dtype=np.int64)}
+            self._angles[seams] = self._advance(self._pipeline.step(0, region, region)[:1], clocks)
+        return self._angles[seams]
 
     def _remember(self, clock: np.ndarray) -> tuple[int, int]:
         """The number of this pattern of clocks, and its earliest."""
@@ -197,3 +209,7 @@ class TokenClock:
         if number == len(self._patterns):
             self._patterns.append(relative)
         return number, earliest
+
+
+def _pairs(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, int]]:
+    return zip(x.tolist(), y.tolist(), strict=True)

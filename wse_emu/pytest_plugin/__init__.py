@@ -114,13 +114,12 @@ def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter", config:
 
 @cache
 def _problem(name: str) -> "PlacementProblem":
-    """Under the name that the suite has for it; large ones take seconds to read."""
-    from dataclasses import replace
+    """Large ones take seconds to read."""
     from pathlib import Path
 
     from wse_emu.mappings.placement.readers import read_problem
 
-    return replace(read_problem(Path(name)), name=name)
+    return read_problem(Path(name))
 
 
 def _split(names: str) -> list[str]:

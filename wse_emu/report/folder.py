@@ -55,10 +55,14 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """``data`` as indented JSON."""
-    text = json.dumps(data, indent=1, ensure_ascii=False)
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """``text`` as UTF-8."""
 
     def write(partial: Path) -> None:
-        partial.write_text(text + "\n", "utf-8")
+        partial.write_text(text, "utf-8")
 
     write_file(path, write)
 

@@ -24,7 +24,8 @@ MOST_VARIABLES = 100_000
 @strategy("ilp")
 def ilp(problem: PlacementProblem, search: Search) -> Placement:
     """The optimum of the hop-wavelets, or what HiGHS has found in the time; greedy's placement to begin with."""
-    slots, flow = find_slots(problem, "ilp"), Evaluator(problem).matrix
+    slots, evaluator = find_slots(problem, "ilp"), Evaluator(problem)
+    flow = evaluator.matrix
     pairs = [(int(i), int(j)) for i, j in np.argwhere(np.triu(flow)) if i not in slots.fixed or j not in slots.fixed]
     places = len(slots.x)
     variables = len(flow) * places + len(pairs) * places**2
@@ -37,7 +38,7 @@ def ilp(problem: PlacementProblem, search: Search) -> Placement:
     search.found(slots.placed(chosen), _cost(flow, slots, chosen))
     still = sum(flow[a, b] * slots.distances[chosen[a], chosen[b]] for a in slots.fixed for b in slots.fixed) / 2
     solved = _solve(slots, flow, pairs, search.seconds)
-    if solved.mip_dual_bound is not None:
+    if solved.mip_dual_bound is not None and evaluator.weighs == {"hop_wavelets"}:
         search.bound = float(problem.objective.hop_wavelets * (solved.mip_dual_bound + still))
     if solved.x is not None:
         chosen = solved.x[: len(flow) * places].reshape(len(flow), places).argmax(axis=1)

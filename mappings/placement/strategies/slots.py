@@ -6,6 +6,7 @@ place row by row, and stay there. Of a block that may take many shapes, the fast
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -59,13 +60,20 @@ class Slots:
 
     def placed(self, chosen: np.ndarray) -> Placement:
         """Block i at the place ``chosen[i]``, in the middle of it."""
-        blocks = self.problem.blocks
-        shapes = [block.shapes[shape] for block, shape in zip(blocks, self.shape, strict=True)]
-        chosen = chosen[: len(blocks)]
-        sizes = np.array([(shape.width, shape.height) for shape in shapes])
-        x = np.ceil(self.centre_x[chosen] - (sizes[:, 0] - 1) / 2).astype(np.int64)
-        y = np.ceil(self.centre_y[chosen] - (sizes[:, 1] - 1) / 2).astype(np.int64)
+        x, y = self.corners(chosen)
         return Placement(tuple(x.tolist()), tuple(y.tolist()), self.shape)
+
+    def corners(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows of the blocks' corners, as ``chosen`` ``[…, blocks or more]``."""
+        chosen = chosen[..., : len(self.shape)]
+        x = np.ceil(self.centre_x[chosen] - (self._sizes[:, 0] - 1) / 2)
+        y = np.ceil(self.centre_y[chosen] - (self._sizes[:, 1] - 1) / 2)
+        return x.astype(np.int64), y.astype(np.int64)
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        blocks = zip(self.problem.blocks, self.shape, strict=True)
+        return np.array([_size(block.shapes[shape]) for block, shape in blocks])
 
     def searched(self) -> "Slots":
         """Without places far from the middle, where there are many more than blocks."""

@@ -92,6 +92,9 @@ def test_lanes_go_side_by_side() -> None:
     assert loads[EAST].max() == 10
     assert (loads[EAST] > 0).any(axis=1).nonzero()[0].tolist() == [6, 7, 8, 9], "the rows of the target"
     assert Evaluator(problem).cost(Placement((0, 5), (0, 6), (0, 0)), ("busiest_link",)) == {"busiest_link": 20}
+    beside = Evaluator(problem).link_loads(Placement((0, 5), (3, 3), (0, 0)))
+    assert beside[[NORTH, SOUTH, WEST]].max() == 0, "blocks side by side need no link along y"
+    assert beside[EAST].max() == 10
 
 
 def test_an_unknown_metric_is_named() -> None:
