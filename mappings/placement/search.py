@@ -1,5 +1,6 @@
 """Running strategies: by name, with a seed and a time limit; what is best so far survives both and Ctrl-C."""
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -103,13 +104,19 @@ def run_strategy(
     chosen, search, interrupted = function or find_strategy(name), Search(seed, seconds), False
     try:
         placement = chosen(problem, search)
-        if not isinstance(placement, Placement):
-            raise WseError(f"strategy {name}: returned {type(placement).__name__}; a Placement works")
     except KeyboardInterrupt:
         if search.best is None:
             raise
         placement, interrupted = search.best, True
+    except WseError:
+        raise
+    except Exception as error:  # whatever is wrong in someone's strategy
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename}, line {where.lineno}"
+        raise WseError(f"strategy {name}: failed at {place}: {type(error).__name__}: {error}") from error
     spent = perf_counter() - search.began
+    if not isinstance(placement, Placement):
+        raise WseError(f"strategy {name}: returned {type(placement).__name__}; a Placement works")
     try:
         check_placement(problem, placement)
     except WseError as error:

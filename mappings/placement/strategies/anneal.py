@@ -4,8 +4,6 @@ Every walk proposes one random swap a round; the temperature falls from the spre
 over the time that there is.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from wse_emu.mappings.placement.evaluate import Evaluator
@@ -19,39 +17,79 @@ LOOK = 32
 """Rounds between two looks at the clock."""
 
 
-Gain = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(places ``[walks, blocks]``, their costs, blocks a, blocks b) -> growth of the costs when a and b change places."""
+BY_HOPS = 0.6
+"""Share of the time for cooling by hop-wavelets, where the objective is another."""
+OFTEN = 0.1
+"""Share of the time after which the best so far is told, or longer where telling takes long."""
+FEW = 4
+"""Walks that then cool by the objective."""
 
 
 @strategy("annealing")
 def annealing(problem: PlacementProblem, search: Search) -> Placement:
-    """The best that any walk has seen, by the problem's objective; free places take part as blocks without flows."""
-    slots, rng, evaluator = find_slots(problem, "annealing").searched(), search.rng, Evaluator(problem)
-    may_move = np.setdiff1d(np.arange(len(slots.x)), slots.fixed)
-    walks = np.arange(WALKS)
-    order = np.array([random_order(slots, rng) for _ in walks])
-    cost = _costs(evaluator, slots, order)
-    search.found(slots.placed(order[cost.argmin()]), float(cost.min()))
-    if len(may_move) < 2:
-        return slots.placed(order[0])
-    gain_of = _hop_gain(evaluator, slots) if evaluator.weighs <= {"hop_wavelets"} else _gain_of_all(evaluator, slots)
-    spread = [gain_of(order, cost, *_pair(rng, may_move)) for _ in range(8)]
-    hot = max(float(np.std(spread)), 1e-9)
-    while search.running:
-        heat = hot * 1e-3 ** min(1.0, search.spent)
-        for _ in range(LOOK):
-            a, b = _pair(rng, may_move)
-            gain = gain_of(order, cost, a, b)
-            take = gain < -heat * np.log(np.maximum(rng.random(WALKS), 1e-300))
-            order[take] = _swapped(order[take], a[take], b[take])
-            cost += np.where(take, gain, 0)
-            best = int(cost.argmin())
-            if cost[best] < search.best_cost - 1e-9:
-                search.found(slots.placed(order[best]), float(cost[best]))
-            if not search.running:
-                break
+    """The best that any walk has seen; free places take part as blocks without flows.
+
+    An objective of more than hop-wavelets is dear to evaluate, and goes with them for the most part: walks cool by
+    hop-wavelets first, and then the best few by the objective.
+    """
+    slots, evaluator = find_slots(problem, "annealing").searched(), Evaluator(problem)
+    walks = _Walks(slots, evaluator, search)
+    weight = problem.objective.hop_wavelets if evaluator.weighs <= {"hop_wavelets"} else 0.0
+    if len(walks.may_move) > 1:
+        cost = walks.cool(_HopGain(evaluator, slots, weight or 1.0), 1.0, 1.0 if weight else BY_HOPS)
+        if not weight:
+            walks.order = walks.order[np.argsort(cost)[:FEW]]
+            walks.cool(_ObjectiveGain(evaluator, slots), 1e-2, 1.0)
     assert search.best is not None
     return search.best
+
+
+class _Walks:
+    """Places ``order`` ``[walks, blocks]`` that random swaps change."""
+
+    def __init__(self, slots: Slots, evaluator: Evaluator, search: Search) -> None:
+        self.slots, self.evaluator, self.search = slots, evaluator, search
+        self.may_move = np.setdiff1d(np.arange(len(slots.x)), slots.fixed)
+        self.order = np.array([random_order(slots, search.rng) for _ in range(WALKS)])
+        self._keep(self.order[0])
+
+    def cool(self, gain_of: "_HopGain | _ObjectiveGain", warmth: float, until: float) -> np.ndarray:
+        """Anneal until that share of the time is over, from ``warmth`` times the spread of gains; the costs then.
+
+        ``gain_of`` says by how much costs grow when blocks a and b of each walk change places.
+        """
+        rng, search, begun = self.search.rng, self.search, self.search.spent
+        cost = gain_of.costs(self.order)
+        lowest, best, told = cost.min(), self.order[cost.argmin()].copy(), begun + OFTEN
+        spread = [gain_of(self.order, cost, *self._pair(rng)) for _ in range(4)]
+        hot = max(warmth * float(np.std(spread)), 1e-9)
+        while search.spent < until:
+            heat = hot * (1e-3 / warmth) ** min(1.0, (search.spent - begun) / max(until - begun, 1e-9))
+            for _ in range(LOOK):
+                a, b = self._pair(rng)
+                gain = gain_of(self.order, cost, a, b)
+                take = gain < -heat * np.log(np.maximum(rng.random(len(gain)), 1e-300))
+                self.order[take] = _swapped(self.order[take], a[take], b[take])
+                cost += np.where(take, gain, 0)
+                if cost.min() < lowest - 1e-9:
+                    lowest, best = cost.min(), self.order[cost.argmin()].copy()
+                if search.spent >= until:
+                    break
+            if search.spent >= told:
+                before = search.spent
+                self._keep(best)
+                told = search.spent + max(OFTEN, 4 * (search.spent - before))
+        self._keep(best)
+        return cost
+
+    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Two different blocks for every walk."""
+        a, count = rng.integers(0, len(self.may_move), len(self.order)), len(self.may_move)
+        return self.may_move[a], self.may_move[(a + rng.integers(1, count, len(a))) % count]
+
+    def _keep(self, order: np.ndarray) -> None:
+        """Tell the search of one walk's places, at their cost by the objective."""
+        self.search.found(self.slots.placed(order), float(_costs(self.evaluator, self.slots, order[None])[0]))
 
 
 def _costs(evaluator: Evaluator, slots: Slots, order: np.ndarray) -> np.ndarray:
@@ -66,31 +104,31 @@ def _swapped(order: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return order
 
 
-def _gain_of_all(evaluator: Evaluator, slots: Slots) -> Gain:
+class _ObjectiveGain:
     """By the evaluator: any objective."""
 
-    def gain(order: np.ndarray, cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray(_costs(evaluator, slots, _swapped(order, a, b)) - cost)
+    def __init__(self, evaluator: Evaluator, slots: Slots) -> None:
+        self._evaluator, self._slots = evaluator, slots
 
-    return gain
+    def costs(self, order: np.ndarray) -> np.ndarray:
+        return _costs(self._evaluator, self._slots, order)
+
+    def __call__(self, order: np.ndarray, cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(self.costs(_swapped(order, a, b)) - cost)
 
 
-def _hop_gain(evaluator: Evaluator, slots: Slots) -> Gain:
-    """By what changes alone: hop-wavelets."""
-    weight = evaluator.problem.objective.hop_wavelets
-    hops, flow = slots.distances, padded_flow(slots, weight * evaluator.matrix)
+class _HopGain:
+    """By what changes alone: hop-wavelets times ``weight``."""
 
-    def gain(order: np.ndarray, _cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def __init__(self, evaluator: Evaluator, slots: Slots, weight: float) -> None:
+        self._hops, self._flow = slots.distances, padded_flow(slots, weight * evaluator.matrix)
+
+    def costs(self, order: np.ndarray) -> np.ndarray:
+        return np.array([(self._flow * self._hops[np.ix_(one, one)]).sum() / 2 for one in order])
+
+    def __call__(self, order: np.ndarray, _cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         walks = np.arange(len(order))
-        difference = flow[a] - flow[b]
+        difference = self._flow[a] - self._flow[b]
         difference[walks, a] = difference[walks, b] = 0
-        farther = np.take_along_axis(hops[order[walks, b]] - hops[order[walks, a]], order, axis=1)
+        farther = np.take_along_axis(self._hops[order[walks, b]] - self._hops[order[walks, a]], order, axis=1)
         return np.asarray((difference * farther).sum(axis=1))
-
-    return gain
-
-
-def _pair(rng: np.random.Generator, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two different blocks for every walk."""
-    a = rng.integers(0, len(blocks), WALKS)
-    return blocks[a], blocks[(a + rng.integers(1, len(blocks), WALKS)) % len(blocks)]

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import networkx as nx
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from wse_emu.fabric.region import Region
@@ -43,6 +44,7 @@ def rectangles(draw: st.DrawFn) -> PlacementProblem:
     blocks = tuple(Block(f"b{i}", draw(st.sampled_from(kinds))) for i in range(draw(st.integers(1, 5))))
     flows = tuple(Flow(i, (i + 1,), float(draw(size))) for i in range(len(blocks) - 1))
     cells = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
+    assume(sum(min(s.width * s.height for s in block.shapes) for block in blocks) <= columns * rows - 4)
     return PlacementProblem("random", blocks, flows, columns, rows, draw(st.frozensets(cells, max_size=4)))
 
 

@@ -117,6 +117,8 @@ def test_nonsense_is_named() -> None:
         run_strategy(problem, "mine", function=lambda _p, _s: [])  # type: ignore[arg-type,return-value]
     with pytest.raises(WseError, match=r"strategy mine: its placement is not legal: .* share PE \(0,0\)"):
         run_strategy(problem, "mine", function=lambda _p, _s: Placement((0,) * 8, (0,) * 8, (0,) * 8))
+    with pytest.raises(WseError, match=r"strategy mine: failed at .*test_strategies.py, line \d+: ZeroDivisionError"):
+        run_strategy(problem, "mine", function=lambda _p, _s: 1 // 0)  # type: ignore[arg-type,return-value]
     with pytest.raises(WseError, match="unknown strategy 'comet'; what works: annealing, greedy"):
         run_strategy(problem, "comet")
 
