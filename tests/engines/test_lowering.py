@@ -40,8 +40,8 @@ def test_a_broadcast_is_one_multicast_route() -> None:
 @pytest.mark.parametrize("reduce", ["auto", "chain", "two_way", "two_phase", "ktree:4"])
 def test_a_models_routes_pass_the_checks_and_get_colors(mapping: str, reduce: str) -> None:
     request = Request(load_model("tiny").config, WSE3, 128, reduce, Estimator(WSE3))
-    routes = program_routes(make_plan(mapping, request).program)
     mesh = Mesh.from_spec(WSE3)
+    routes = program_routes(make_plan(mapping, request).program, mesh)
     for route in routes:
         check_route(route, mesh)
     colors = allocate_colors(routes, WSE3)
@@ -57,7 +57,7 @@ def test_a_models_routes_pass_the_checks_and_get_colors(mapping: str, reduce: st
 def test_every_step_of_a_layer_that_talks_has_routes() -> None:
     request = Request(load_model("tiny").config, WSE3, 128, "chain", Estimator(WSE3))
     program = make_plan("shared", request).program
-    names = {route.name.split(" on ")[0] for route in program_routes(program)}
+    names = {route.name.split(" on ")[0] for route in program_routes(program, Mesh.from_spec(WSE3))}
     talking = [step for body in program.bodies for step in body.steps if isinstance(step, AllReduce)]
     assert {f"all_reduce by chain along {axis}" for axis in ("x", "y")} <= names
     assert len(names) == len({(step.axis, step.group) for step in talking})

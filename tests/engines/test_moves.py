@@ -74,8 +74,8 @@ def walk(route: Route, start: Place) -> tuple[list[Place], list[Link]]:
 def test_every_row_reaches_its_row_of_the_target_and_nothing_else(move: Transfer) -> None:
     routes, plan = move_routes(move), move_plan(move.source, move.target)
     used: list[list[Link]] = [[] for _ in routes]
-    for row, (column, channel) in enumerate(plan):
-        arrived, crossed = walk(routes[channel], (move.source.x + column, move.source.y + row))
+    for row, (column, channel) in enumerate(zip(plan.columns.tolist(), plan.channels.tolist(), strict=True)):
+        arrived, crossed = walk(routes[channel], (column, move.source.y + row))
         y = move.target.y + row
         assert sorted(arrived) == [(x, y) for x in range(move.target.x, move.target.right)]
         used[channel] += crossed

@@ -76,8 +76,7 @@ def pipeline(rows: int = 4, cols: int = 6, corners: tuple[tuple[int, int], ...] 
 
 def route(move: Transfer, row: int, column: int) -> list[tuple[int, int]]:
     """PEs (y, x) from where row ``row`` leaves to that row and ``column`` of the target: along y, then along x."""
-    leaves = move_plan(move.source, move.target)[row][0]
-    x, y = move.source.x + leaves, move.source.y + row
+    x, y = int(move_plan(move.source, move.target).columns[row]), move.source.y + row
     path = [(y, x)]
     while y != move.target.y + row:
         y += 1 if move.target.y + row > y else -1
@@ -148,7 +147,7 @@ class Fresh:
         wavelets, spec = -(-CONFIG.hidden // move.source.height), self.spec
         source, target = self.clocks[move.source], self.clocks[move.target]
         busy = spec.stream_setup + ceil(wavelets * spec.link_interval)
-        for row, (leaves, _) in enumerate(move_plan(move.source, move.target)):
+        for row, leaves in enumerate(move_plan(move.source, move.target).columns - move.source.x):
             sent = int(source[row, leaves]) + busy
             source[row, leaves] = sent
             entry, down = move.source.x + leaves - move.target.x, abs(move.target.y - move.source.y)

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fabric.strategies import meshes, plain
 from wse_emu.errors import WseError
-from wse_emu.fabric import Defects, Mesh, Region
+from wse_emu.fabric import Defects, Direction, Mesh, Region
 from wse_emu.hardware import load_wafer
 
 
@@ -59,13 +60,23 @@ def test_empty_regions_are_refused(region: Region) -> None:
 
 
 @given(mesh=meshes(), data=st.data())
-def test_regions_over_dead_pes_name_one(mesh: Mesh, data: st.DataObject) -> None:
+def test_regions_over_defects_name_one(mesh: Mesh, data: st.DataObject) -> None:
     x, y = data.draw(st.integers(0, mesh.columns - 1)), data.draw(st.integers(0, mesh.rows - 1))
     region = Region(x, y, data.draw(st.integers(1, mesh.columns - x)), data.draw(st.integers(1, mesh.rows - y)))
-    dead = [pe for pe in mesh.defects.pes if region.contains(pe)]
+    dead = [f"PE {pe}" for pe in mesh.defects.pes if region.contains(pe)]
+    links = [sorted(link) for link in mesh.defects.links if all(region.contains(pe) for pe in link)]
+    dead = dead or [f"link {a}-{b}" for a, b in links]
     if not dead:
         mesh.check_region(region, "layer 0")
         return
-    with pytest.raises(WseError, match="covers the dead PE") as caught:
+    with pytest.raises(WseError, match="covers the dead") as caught:
         mesh.check_region(region, "layer 0")
-    assert any(f"dead PE {pe};" in str(caught.value) for pe in dead)
+    assert any(f"dead {defect};" in str(caught.value) for defect in dead)
+
+
+@given(mesh=meshes())
+def test_links_that_are_no_edge_of_the_digraph_are_closed(mesh: Mesh) -> None:
+    edges = set(plain(mesh).to_directed().edges)
+    for way, y, x in np.ndindex(mesh.closed.shape):
+        dx, dy = Direction(way).step
+        assert mesh.closed[way, y, x] == (((x, y), (x + dx, y + dy)) not in edges)

@@ -11,7 +11,6 @@ from wse_emu.engines.lowering import Channels, Collective, LineProgram, lower, p
 from wse_emu.engines.moves import move_plan, move_routes
 from wse_emu.engines.semantics import host_cycles, local_cycles
 from wse_emu.errors import WseError
-from wse_emu.fabric.defects import Defects
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import allocate_colors, check_route
@@ -24,26 +23,26 @@ def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
     return assemble(Program(body.name, (Call(body, Region(0, 0, body.cols, body.rows), (), ()),)), spec, slots)
 
 
-def assemble(program: Program, spec: WaferSpec, slots: int, defects: Defects | None = None) -> FabricProgram:
+def assemble(program: Program, spec: WaferSpec, slots: int) -> FabricProgram:
     """One token of ``program`` with ``slots`` KV-cache slots in use, for the wavelet engine.
 
-    Raises WseError for a region off the wafer or over a dead PE, a route that cannot work (kernel and PE are named),
-    or more colors than the fabric has.
+    Raises WseError for a region off the wafer or over a defect, a route that cannot work (kernel and PE are named), or
+    more colors than the fabric has.
     """
-    return _Assembler(program, spec, slots, defects).build()
+    return _Assembler(program, spec, slots).build()
 
 
 class _Assembler:
-    def __init__(self, program: Program, spec: WaferSpec, slots: int, defects: Defects | None) -> None:
+    def __init__(self, program: Program, spec: WaferSpec, slots: int) -> None:
         self.program, self.spec, self.slots = program, spec, slots
-        self.box = _box(program)
-        self.channels: Channels = program_channels(program)
-        self.moves = {move: move_routes(move) for move in program.steps if isinstance(move, Transfer)}
-        routes = [route for held in (*self.channels.values(), *self.moves.values()) for route in held]
-        routes = list({route.name: route for route in routes}.values())
-        mesh = Mesh(spec.columns, spec.rows, defects=defects)
+        self.mesh = mesh = Mesh.from_spec(spec, defects=program.defects)
         for call in program.calls:
             mesh.check_region(call.region, f"body {call.body.name} of {program.name}")
+        self.channels: Channels = program_channels(program)
+        self.moves = {move: move_routes(move, mesh) for move in program.steps if isinstance(move, Transfer)}
+        routes = [route for held in (*self.channels.values(), *self.moves.values()) for route in held]
+        routes = list({route.name: route for route in routes}.values())
+        self.box = _box([call.region for call in program.calls] + [route.region for route in routes])
         for route in routes:
             check_route(route, mesh)
         self.color = allocate_colors(routes, spec)
@@ -154,17 +153,19 @@ class _Assembler:
 
     def _move(self, region: Region, move: Transfer) -> None:
         """Senders in the source's region, receivers everywhere in the target's."""
-        plan = move_plan(move.source, move.target)
+        plan = move_plan(move.source, move.target, self.mesh)
+        columns = (plan.columns - move.source.x).tolist()
         colors = [self.color[route.name] for route in self.moves[move]]
+        held = [colors[channel] for channel in plan.channels]
         wavelets = move.value.wavelets
         if region == move.source:
             entries = np.full((region.height, region.width), -1, dtype=np.int64)
-            for row, (column, channel) in enumerate(plan):
-                entries[row, column] = self.code.enter([Instruction("send", wavelets, target=colors[channel])])
+            for row, column in enumerate(columns):
+                entries[row, column] = self.code.enter([Instruction("send", wavelets, target=held[row])])
             inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
             self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, {move.kernel: 1}, inside)
         if region == move.target:
-            told = [[Instruction("recv", wavelets, source=colors[channel])] for _, channel in plan]
+            told = [[Instruction("recv", wavelets, source=color)] for color in held]
             self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, {move.kernel: 1})
 
     def _colors(self) -> tuple[list[Color], list[str]]:
@@ -180,8 +181,7 @@ class _Assembler:
         return colors, [f"color {i} ({held[0]}{', …' if held[1:] else ''})" for i, held in enumerate(names)]
 
 
-def _box(program: Program) -> Region:
-    regions = [call.region for call in program.calls]
+def _box(regions: list[Region]) -> Region:
     x, y = min(r.x for r in regions), min(r.y for r in regions)
     return Region(x, y, max(r.right for r in regions) - x, max(r.bottom for r in regions) - y)
 

@@ -15,6 +15,7 @@ from wse_emu.engines.lines import sources
 from wse_emu.engines.moves import move_routes
 from wse_emu.errors import WseError
 from wse_emu.fabric.directions import Direction
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import RAMP, Route, port
 from wse_emu.program import AllReduce, Broadcast, Overlap, Program, Reduce, Shift
@@ -199,10 +200,11 @@ def _collectives(body: Body) -> Iterator[Collective]:
             yield step
 
 
-def program_routes(program: Program) -> list[Route]:
-    """The routes of :func:`program_channels`, and those of the moves."""
+def program_routes(program: Program, mesh: Mesh) -> list[Route]:
+    """The routes of :func:`program_channels`, and those of the moves on ``mesh``."""
     routes = [route for held in program_channels(program).values() for route in held]
-    return routes + [route for move in program.steps if isinstance(move, Transfer) for route in move_routes(move)]
+    moves = [step for step in program.steps if isinstance(step, Transfer)]
+    return routes + [route for move in moves for route in move_routes(move, mesh)]
 
 
 def pattern(step: Collective) -> str:

@@ -1,103 +1,199 @@
 """The step `Move` as routes: row i of a region goes along y in one column, then along row i of the target, multicast.
 
-Rows whose ways never meet share a channel. Two orders of columns are tried, since L-shaped ways that nest never cross.
+A row whose L would cross a defect takes a shortest way around it (:mod:`wse_emu.engines.detours`). Rows whose ways
+never meet share a channel. Two orders of columns are tried, since L-shaped ways that nest never cross.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from wse_emu.fabric.directions import Direction
+from wse_emu.engines.detours import detour
+from wse_emu.fabric.defects import Defects
+from wse_emu.fabric.directions import DIRECTIONS, Direction
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import RAMP, Route, port
 from wse_emu.program.body import Transfer
 
-Paths = tuple[tuple[int, int], ...]
-"""Of every row: the column that it leaves by, counted from the source's left, and its channel."""
+Corners = Sequence[Sequence[int]]
+"""(x, y) of the PEs between which a way is straight, the first and the last PE among them."""
+Part = tuple[slice | int, slice | int]
+"""An index of arrays [rows, columns]."""
 
 
-def move_routes(move: Transfer) -> list[Route]:
-    """One route a channel, on the box of both regions."""
-    plan = move_plan(move.source, move.target)
-    box = around(move.source, move.target)
-    routes = []
-    for channel in range(max(channel for _, channel in plan) + 1):
-        inputs, outputs = np.zeros((2, box.height, box.width), dtype=np.uint8)
-        for row, (column, held) in enumerate(plan):
-            if held == channel:
-                _Way(move.source, move.target, row, column, box).draw(inputs, outputs)
-        routes.append(Route(f"move {move.source} to {move.target} #{channel}", move.kernel, box, inputs, outputs))
-    return routes
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """How rows move: each from the PE that sends it to the first PE of its row of the target, then along that row.
+
+    Both are in ``corners``, (x, y), int64 ``[rows, corners, 2]``; ways with fewer corners repeat their last. Rows with
+    the same number in ``channels``, int64 ``[rows]``, share a channel.
+    """
+
+    corners: np.ndarray
+    channels: np.ndarray
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Column of the PE that sends each row, ``[rows]``."""
+        return np.asarray(self.corners[:, 0, 0])
+
+    @property
+    def entries(self) -> np.ndarray:
+        """Column in which each row enters the target's row, ``[rows]``."""
+        return np.asarray(self.corners[:, -1, 0])
+
+    @property
+    def hops(self) -> np.ndarray:
+        """Links from the PE that sends each row to that entry, ``[rows]``."""
+        return np.asarray(np.abs(np.diff(self.corners, axis=1)).sum(axis=(1, 2)))
+
+    def legs(self, target: Region) -> Iterator[list["Leg"]]:
+        """The straight parts of every row's way, along its row of ``target`` to both ends as well."""
+        for corners in self.corners.tolist():
+            yield list(_legs(corners, target.x, target.right - 1))
 
 
-def move_plan(source: Region, target: Region) -> Paths:
-    """The way of every row, with as few channels as the two orders of columns need."""
+class Leg(NamedTuple):
+    """A straight part of a way: the PEs that it leaves in a direction, and those that it enters."""
+
+    direction: Direction
+    leaving: Part
+    entered: Part
+
+
+def move_routes(move: Transfer, mesh: Mesh | None = None) -> list[Route]:
+    """One route a channel, on the box of all its ways."""
+    plan = move_plan(move.source, move.target, mesh)
+    box = _box(plan.corners, move.source, move.target)
+    inside = Ways(plan.corners - (box.x, box.y), plan.channels)
+    target = Region(move.target.x - box.x, move.target.y - box.y, move.target.width, move.target.height)
+    ports = np.zeros((int(plan.channels.max()) + 1, 2, box.height, box.width), dtype=np.uint8)
+    starts, channels = inside.corners[:, 0].tolist(), inside.channels.tolist()
+    for row, legs in enumerate(inside.legs(target)):
+        inputs, outputs = ports[channels[row]]
+        inputs[starts[row][1], starts[row][0]] |= RAMP
+        outputs[target.y + row, target.x : target.right] |= RAMP
+        for leg in legs:
+            out, into = _PORTS[leg.direction]
+            outputs[leg.leaving] |= out
+            inputs[leg.entered] |= into
+    name = f"move {move.source} to {move.target}"
+    return [Route(f"{name} #{channel}", move.kernel, box, *ports[channel]) for channel in range(len(ports))]
+
+
+_PORTS = [(port(way), port(way.opposite)) for way in DIRECTIONS]
+"""By direction: the port that a wavelet leaves by, and that by which it comes in at the next PE."""
+
+
+def move_plan(source: Region, target: Region, mesh: Mesh | None = None) -> Ways:
+    """The way of every row, with as few channels as the two orders of columns need, around the defects of ``mesh``.
+
+    Raises WseError, naming regions and row, where the defects leave no way.
+    """
+    if mesh is not None and mesh.defects:
+        return _plan_around(source, target, mesh.columns, mesh.rows, mesh.defects)
     away = Region(target.x - source.x, target.y - source.y, target.width, target.height)
-    return _plan_away(source.width, source.height, away)
+    plan = _plan_away(source.width, source.height, away)
+    return Ways(np.add(plan.corners, (source.x, source.y)), plan.channels)
 
 
 @lru_cache(maxsize=256)
-def _plan_away(width: int, height: int, target: Region) -> Paths:
-    """The same, which depends on the target's place beside the source alone."""
+def _plan_away(width: int, height: int, target: Region) -> Ways:
+    """The way of every row without defects, which depends on the target's place beside the source alone."""
     source = Region(0, 0, width, height)
-    return min((_plan(source, target, order) for order in (1, -1)), key=lambda plan: max(c for _, c in plan))
+    return min((_plan(source, target, order) for order in (1, -1)), key=lambda plan: int(plan.channels.max()))
 
 
-def around(source: Region, target: Region) -> Region:
-    """The smallest box that holds both."""
-    x, y = min(source.x, target.x), min(source.y, target.y)
-    return Region(x, y, max(source.right, target.right) - x, max(source.bottom, target.bottom) - y)
+@lru_cache(maxsize=256)
+def _plan_around(source: Region, target: Region, columns: int, rows: int, defects: Defects) -> Ways:
+    """The same with detours of the rows that need one; they leave by the same columns."""
+    plan, mesh = move_plan(source, target), Mesh(columns, rows, defects=defects)
+    blocked = [
+        row
+        for row, legs in enumerate(plan.legs(target))
+        if any(mesh.closed[leg.direction][leg.leaving].any() for leg in legs)
+    ]
+    if not blocked:
+        return plan
+    ways: list[Corners] = plan.corners.tolist()
+    for row in blocked:
+        ways[row] = detour(source, target, row, int(plan.columns[row]), mesh)
+    longest = max(map(len, ways))
+    corners = np.array([[*way, *[way[-1]] * (longest - len(way))] for way in ways], dtype=np.int64)
+    return _shared(corners, source, target)
 
 
-def _plan(source: Region, target: Region, order: int) -> Paths:
-    box = around(source, target)
+def _plan(source: Region, target: Region, order: int) -> Ways:
+    rows = np.arange(source.height)
+    column = rows % source.width if order > 0 else source.width - 1 - rows % source.width
+    x, stop = source.x + column, target.y + rows
+    entry = np.clip(x, target.x, target.right - 1)
+    corners = [np.stack(places, axis=1) for places in ((x, source.y + rows), (x, stop), (entry, stop))]
+    return _shared(np.stack(corners, axis=1), source, target)
+
+
+def _shared(corners: np.ndarray, source: Region, target: Region) -> Ways:
+    """The ways with their channels: each the first whose ways it does not meet."""
+    box = _box(corners, source, target)
+    left, right = target.x - box.x, target.right - box.x
     channels: list[np.ndarray] = []
-    plan = []
-    for row in range(source.height):
-        column = row % source.width if order > 0 else source.width - 1 - row % source.width
-        way = _Way(source, target, row, column, box)
-        channel = next((i for i, held in enumerate(channels) if not way.meets(held)), len(channels))
+    found = []
+    for way in (corners - (box.x, box.y)).tolist():
+        parts = list(_parts(way, left, right))
+        channel = next((i for i, held in enumerate(channels) if not _meets(held, parts)), len(channels))
         if channel == len(channels):
             channels.append(np.zeros((box.height, box.width), dtype=bool))
-        for part in way.parts:
+        for part in parts:
             channels[channel][part] = True
-        plan.append((column, channel))
-    return tuple(plan)
+        found.append(channel)
+    return Ways(corners, np.array(found, dtype=np.int64))
 
 
-class _Way:
-    """The way of one row inside ``box``: down (or up) column ``x``, then along row ``stop``."""
-
-    def __init__(self, source: Region, target: Region, row: int, column: int, box: Region) -> None:
-        self.x, self.start, self.stop = source.x + column - box.x, source.y + row - box.y, target.y + row - box.y
-        self.left, self.right = target.x - box.x, target.right - 1 - box.x
-        low, high = min(self.start, self.stop), max(self.start, self.stop)
-        self.upright = slice(low, high + 1)
-        self.across = slice(min(self.x, self.left), max(self.x, self.right) + 1)
-        self.parts = ((self.upright, self.x), (self.stop, self.across))
-
-    def meets(self, used: np.ndarray) -> bool:
-        """Whether the way crosses a PE that is ``used``."""
-        return any(used[part].any() for part in self.parts)
-
-    def draw(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        """Add the way to the ports of the box."""
-        x, start, stop = self.x, self.start, self.stop
-        inputs[start, x] |= RAMP
-        outputs[stop, self.left : self.right + 1] |= RAMP
-        if stop > start:
-            _join(inputs, outputs, (slice(start, stop), x), (slice(start + 1, stop + 1), x), Direction.SOUTH)
-        elif stop < start:
-            _join(inputs, outputs, (slice(stop + 1, start + 1), x), (slice(stop, start), x), Direction.NORTH)
-        if self.right > x:
-            _join(inputs, outputs, (stop, slice(x, self.right)), (stop, slice(x + 1, self.right + 1)), Direction.EAST)
-        if self.left < x:
-            _join(inputs, outputs, (stop, slice(self.left + 1, x + 1)), (stop, slice(self.left, x)), Direction.WEST)
+def _meets(used: np.ndarray, parts: list[Part]) -> bool:
+    return any(used[part].any() for part in parts)
 
 
-Part = tuple[slice | int, slice | int]
+def _parts(corners: Corners, left: int, right: int) -> Iterator[Part]:
+    """All PEs of a way, its row of the target from ``left`` to before ``right`` among them."""
+    for (ax, ay), (bx, by) in pairwise(corners[:-1]):
+        yield (slice(min(ay, by), max(ay, by) + 1), ax) if ax == bx else (ay, slice(min(ax, bx), max(ax, bx) + 1))
+    (x, y), (_, stop) = corners[-2:]
+    if y == stop:
+        yield y, slice(min(x, left), max(x + 1, right))
+    else:
+        yield slice(min(y, stop), max(y, stop) + 1), x
+        yield stop, slice(left, right)
 
 
-def _join(inputs: np.ndarray, outputs: np.ndarray, leaving: Part, entered: Part, way: Direction) -> None:
-    outputs[leaving] |= port(way)
-    inputs[entered] |= port(way.opposite)
+def _legs(corners: Corners, left: int, right: int) -> Iterator[Leg]:
+    for a, b in pairwise(corners):
+        if a != b:
+            yield _leg(*a, *b)
+    x, y = corners[-1]
+    if x < right:
+        yield _leg(x, y, right, y)
+    if x > left:
+        yield _leg(x, y, left, y)
+
+
+def _leg(x: int, y: int, to_x: int, to_y: int) -> Leg:
+    if to_x > x:
+        return Leg(Direction.EAST, (y, slice(x, to_x)), (y, slice(x + 1, to_x + 1)))
+    if to_x < x:
+        return Leg(Direction.WEST, (y, slice(to_x + 1, x + 1)), (y, slice(to_x, x)))
+    if to_y > y:
+        return Leg(Direction.SOUTH, (slice(y, to_y), x), (slice(y + 1, to_y + 1), x))
+    return Leg(Direction.NORTH, (slice(to_y + 1, y + 1), x), (slice(to_y, y), x))
+
+
+def _box(corners: np.ndarray, source: Region, target: Region) -> Region:
+    """The smallest box that holds both regions and all ways."""
+    low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1)) + 1
+    x, y = min(source.x, target.x, int(low[0])), min(source.y, target.y, int(low[1]))
+    right, bottom = max(source.right, target.right, int(high[0])), max(source.bottom, target.bottom, int(high[1]))
+    return Region(x, y, right - x, bottom - y)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wse_emu.engines.moves import move_plan
+from wse_emu.engines.moves import Ways, move_plan
 from wse_emu.engines.semantics import due, stream_costs
-from wse_emu.engines.timing import EAST, NORTH, SOUTH, WEST, BodyClock, seam_delays
+from wse_emu.engines.timing import BodyClock, seam_delays
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import Body, Call, Program, Transfer
@@ -49,7 +50,14 @@ class TimingEngine:
 
     def __init__(self, program: Program, spec: WaferSpec) -> None:
         self.program, self.spec = program, spec
+        self.mesh = Mesh.from_spec(spec, defects=program.defects)
+        self._delays = (
+            seam_delays(spec.column_seams, spec.seam_cycles, spec.columns),
+            seam_delays(spec.row_seams, spec.seam_cycles, spec.rows),
+        )
         regions = dict.fromkeys(call.region for call in program.calls)
+        for region in regions:
+            self.mesh.check_region(region, program.name)
         zero = {region: np.zeros((region.height, region.width), dtype=np.int64) for region in regions}
         self._patterns: list[Clocks] = [zero]
         self._bodies: dict[tuple[Body, int, object], list[tuple[np.ndarray, BodyClock]]] = {}
@@ -82,7 +90,7 @@ class TimingEngine:
                 total[:, region.y : region.bottom, region.x : region.right] += links * (tokens * calls)
         for move in self.program.steps:
             if isinstance(move, Transfer):
-                _count_move(total, move, len(timings))
+                _count_move(total, move, self.mesh, len(timings))
         return total
 
     def advance(self, steps: Sequence[Call | Transfer], clocks: Clocks, slots: int) -> int:
@@ -135,19 +143,19 @@ class TimingEngine:
     def _move(self, run: _Run, move: Transfer) -> None:
         """Row i goes along y in a column of its own, then along row i; see :class:`wse_emu.program.Transfer`.
 
-        Streams of rows that share a column are taken to follow each other there: an estimate.
+        Streams of rows that share a column are taken to follow each other there: an estimate. Where they share links
+        on ways around defects, they are taken as if each had them alone.
         """
         source, target = run.clocks[move.source], run.clocks[move.target]
         costs = stream_costs(self.spec, move.value.dtype, combining=False)
-        rows = np.arange(move.source.height)
-        columns = np.array([column for column, _ in move_plan(move.source, move.target)])
-        down = abs(move.target.y - move.source.y)
-        sharing = 1 if down == 0 else -(-move.source.height // move.source.width)
+        plan = move_plan(move.source, move.target, self.mesh)
+        rows, columns = np.arange(move.source.height), plan.columns - move.source.x
+        sharing = 1 if move.target.y == move.source.y else -(-move.source.height // move.source.width)
         sent = source[rows, columns] + costs.due(move.value.wavelets)
         waiting = due((sharing - 1) * move.value.wavelets, costs.interval)
-        across = move.target.x + np.arange(move.target.width)[None, :] - (move.source.x + columns)[:, None]
-        hops = np.abs(across) * costs.hop + self._column_seams(move, columns)
-        along = down * costs.hop + self._row_seams(move)
+        across = move.target.x + np.arange(move.target.width)[None, :] - plan.entries[:, None]
+        hops = np.abs(across) * costs.hop + self._seams_across(move, plan)
+        along = plan.hops * costs.hop + self._seams_along(plan)
         moved = target + costs.due(move.value.wavelets) - hops
         np.maximum(moved, (sent + waiting + costs.ramp + along)[:, None], out=moved)
         rightwards = np.maximum.accumulate(np.where(across >= 0, moved, 0), axis=1)
@@ -156,22 +164,20 @@ class TimingEngine:
         target[...] = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
         run.spend(move.kernel, max(run.latest, int(target.max())))
 
-    def _row_seams(self, move: Transfer) -> np.ndarray | int:
-        """What seams add to the way of each row along y."""
-        delays = seam_delays(self.spec.row_seams, self.spec.seam_cycles, self.spec.rows)
-        if delays is None:
-            return 0
-        rows = np.arange(move.source.height)
-        return np.asarray(np.abs(delays[move.target.y + rows] - delays[move.source.y + rows]))
+    def _seams_along(self, plan: Ways) -> np.ndarray | int:
+        """What seams add to the way of each row up to its entry."""
+        added: np.ndarray | int = 0
+        for axis, delays in enumerate(self._delays):
+            if delays is not None:
+                added = added + np.abs(np.diff(delays[plan.corners[:, :, axis]], axis=1)).sum(axis=1)
+        return added
 
-    def _column_seams(self, move: Transfer, columns: np.ndarray) -> np.ndarray | int:
-        """What seams add to the way of each row along x, to each of the target's columns."""
-        delays = seam_delays(self.spec.column_seams, self.spec.seam_cycles, self.spec.columns)
+    def _seams_across(self, move: Transfer, plan: Ways) -> np.ndarray | int:
+        """What seams add to the way of each row from its entry to each of the target's columns."""
+        delays = self._delays[0]
         if delays is None:
             return 0
-        return np.asarray(
-            np.abs(delays[None, move.target.x : move.target.right] - delays[move.source.x + columns][:, None])
-        )
+        return np.asarray(np.abs(delays[None, move.target.x : move.target.right] - delays[plan.entries][:, None]))
 
     def _remember(self, clocks: Clocks) -> int:
         """The number of this clock pattern, taken relative to its earliest PE."""
@@ -184,18 +190,12 @@ class TimingEngine:
         return len(self._patterns) - 1
 
 
-def _count_move(links: np.ndarray, move: Transfer, times: int) -> None:
-    """Add a move's wavelets to ``links``: each row along its column first, then along its row to the target's ends."""
-    wavelets, left, right = move.value.wavelets * times, move.target.x, move.target.right - 1
-    for row, (column, _) in enumerate(move_plan(move.source, move.target)):
-        x = move.source.x + column
-        start, stop = move.source.y + row, move.target.y + row
-        if stop > start:
-            links[SOUTH, start:stop, x] += wavelets
-        else:
-            links[NORTH, stop + 1 : start + 1, x] += wavelets
-        links[EAST, stop, x : max(x, right)] += wavelets
-        links[WEST, stop, min(x, left) + 1 : x + 1] += wavelets
+def _count_move(links: np.ndarray, move: Transfer, mesh: Mesh, times: int) -> None:
+    """Add a move's wavelets to ``links``: once to every link of each row's way, along the target's row as well."""
+    wavelets = move.value.wavelets * times
+    for legs in move_plan(move.source, move.target, mesh).legs(move.target):
+        for leg in legs:
+            links[leg.direction][leg.leaving] += wavelets
 
 
 def _attribute(run: _Run, kernel_cycles: dict[str, int], growth: int) -> None:

@@ -51,6 +51,10 @@ class Defects:
         dead.flat[np.argsort(-smooth, axis=None, kind="stable")[: round(rate * columns * rows)]] = True
         return cls.of_mask(dead)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.pes or self.links)
+
     def mask(self, columns: int, rows: int) -> np.ndarray:
         """Boolean ``[rows, columns]``, true where a PE is dead."""
         dead = np.zeros((rows, columns), np.bool_)

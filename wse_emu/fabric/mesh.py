@@ -40,7 +40,7 @@ class Mesh:
         return isinstance(pe, tuple) and len(pe) == 2 and self._inside(pe) and pe not in self.defects.pes
 
     def check_region(self, region: Region, what: str) -> None:
-        """WseError if ``region``, which holds ``what``, is empty, leaves the mesh or covers a dead PE."""
+        """WseError if ``region``, which holds ``what``, is empty, leaves the mesh or covers a dead PE or dead link."""
         if region.width < 1 or region.height < 1:
             raise WseError(f"{what}: the region {region} is empty; at least 1×1 works")
         if region.x < 0 or region.y < 0 or region.right > self.columns or region.bottom > self.rows:
@@ -48,9 +48,39 @@ class Mesh:
                 f"{what}: the region {region} (columns × rows) leaves the mesh of {self.columns}×{self.rows} PEs; "
                 f"columns 0 to {self.columns - 1} and rows 0 to {self.rows - 1} work"
             )
-        dead = sorted(pe for pe in self.defects.pes if region.contains(pe))
-        if dead:
-            raise WseError(f"{what}: the region {region} covers the dead PE {dead[0]}; a region beside it works")
+        if self.defects and (inside := self._defect_in(region)):
+            raise WseError(f"{what}: the region {region} covers the dead {inside}; a region beside it works")
+
+    def _defect_in(self, region: Region) -> str:
+        """The first dead PE or link inside, in words; "" if there is none."""
+        rows, columns = slice(region.y, region.bottom), slice(region.x, region.right)
+        for y, x in np.argwhere(self.dead[rows, columns])[:1]:
+            return f"PE ({region.x + x}, {region.y + y})"
+        for way in (Direction.EAST, Direction.SOUTH):
+            dx, dy = way.step
+            closed = self.closed[way, rows, columns][: region.height - dy, : region.width - dx]
+            for y, x in np.argwhere(closed)[:1]:
+                return f"link ({region.x + x}, {region.y + y})-({region.x + x + dx}, {region.y + y + dy})"
+        return ""
+
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Dead PEs, bool ``[rows, columns]``."""
+        return self.defects.mask(self.columns, self.rows)
+
+    @cached_property
+    def closed(self) -> np.ndarray:
+        """Links that nothing can leave a PE by, bool ``[E W N S, rows, columns]``.
+
+        They are dead, join a dead PE, or lead off the mesh.
+        """
+        beside = np.pad(self.dead, 1, constant_values=True)
+        around = (beside[1:-1, 2:], beside[1:-1, :-2], beside[:-2, 1:-1], beside[2:, 1:-1])
+        closed = np.stack([self.dead | there for there in around])
+        for (ax, ay), (bx, by) in map(sorted, self.defects.links):
+            way = Direction.EAST if ay == by else Direction.SOUTH
+            closed[way, ay, ax] = closed[way.opposite, by, bx] = True
+        return closed
 
     def neighbours(self, pe: PE) -> list[tuple[Direction, PE]]:
         """The PEs that a working link joins to ``pe``, and the way to them."""

@@ -7,6 +7,7 @@ region: engines compile and time it once.
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from wse_emu.fabric.defects import Defects
 from wse_emu.fabric.region import Region
 from wse_emu.program.steps import Step
 from wse_emu.program.value import Value
@@ -67,8 +68,9 @@ class Transfer:
     """Step `Move`: the program's value ``name``, split over the rows and copied along the columns, changes its region.
 
     ``value`` says how it lies. Both regions have equally many rows. Row i leaves through column ``i mod columns`` of
-    its region, goes along y to row i of the target and is multicast along that row (dimension order, y first): streams
-    of different rows share a link only where the source has fewer columns than rows.
+    its region (or as many from the right), goes along y to row i of the target and is multicast along that row
+    (dimension order, y first): streams of different rows share a link only where the source has fewer columns than
+    rows, or where some take a way around defects.
     """
 
     name: str
@@ -83,10 +85,11 @@ class Transfer:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """One token: calls and moves in order. Prints as text, one step a line."""
+    """One token: calls and moves in order, on a wafer with ``defects``. Prints as text, one step a line."""
 
     name: str
     steps: tuple[Call | Transfer, ...] = field(default_factory=tuple)
+    defects: Defects = field(default_factory=Defects)
 
     @cached_property
     def bodies(self) -> tuple[Body, ...]:

@@ -9,6 +9,7 @@ from wse_emu.baseline import BaselineRate, fit
 from wse_emu.decode import Result
 from wse_emu.engines.lowering import program_routes
 from wse_emu.errors import WseError
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.routes import allocate_colors
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
@@ -63,7 +64,13 @@ def colors(plan: Plan, spec: WaferSpec) -> dict[str, Any]:
     """Colors that all routes take, of those that the runtime leaves; None if they are too few."""
     available = spec.colors - spec.runtime_colors
     try:
-        used = len(set(allocate_colors(program_routes(plan.program), spec).values()))
+        used = len(
+            set(
+                allocate_colors(
+                    program_routes(plan.program, Mesh.from_spec(spec, defects=plan.program.defects)), spec
+                ).values()
+            )
+        )
     except WseError as error:
         return {"used": None, "available": available, "note": str(error)}
     return {"used": used, "available": available, "note": ""}
