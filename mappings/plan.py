@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from wse_emu.engines.estimate import Estimator
 from wse_emu.fabric.defects import Defects
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
+from wse_emu.fabric.room import Room
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import Style
 from wse_emu.models.config import ModelConfig
@@ -32,6 +35,12 @@ class Request:
     dtype: str = "float32"
     """Of weights, cache and activations on the PEs."""
     defects: Defects = field(default_factory=Defects)
+    """What regions and routes keep out of."""
+
+    @cached_property
+    def room(self) -> Room:
+        """Where on the wafer regions find room."""
+        return Room(Mesh.from_spec(self.spec, defects=self.defects))
 
     @property
     def style(self) -> Style:

@@ -24,13 +24,11 @@ CANDIDATES = 14
 """Extents tried along each axis."""
 
 
-def check_shape(request: Request, rows: int, cols: int) -> Region:
-    """The region of that shape in the wafer's corner; WseError if it is empty or off the mesh."""
+def _check_shape(request: Request, rows: int, cols: int) -> None:
+    """WseError if a region of that shape is empty or larger than the wafer."""
     if rows < 1 or cols < 1:
         raise WseError(f"a region of {rows} rows × {cols} columns is empty; at least 1×1 works")
-    region = Region(0, 0, cols, rows)
-    Mesh.from_spec(request.spec).check_region(region, "the model")
-    return region
+    Mesh.from_spec(request.spec).check_region(Region(0, 0, cols, rows), "the model")
 
 
 def best_shape(request: Request, program: Programmer, what: str, room: Room = _anywhere) -> tuple[int, int, int]:
@@ -40,11 +38,11 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
     """
     if request.shape is not None:
         rows, cols = request.shape
-        check_shape(request, rows, cols)
+        _check_shape(request, rows, cols)
         shapes = [request.shape]
     else:
         shapes = list(_shapes(request))
-    fitting, crowded = [], False
+    fitting, crowded = [], []
     for rows, cols in shapes:
         inner = inner_columns(request.config, cols)[-1]
         made = program(request, rows, cols, inner)
@@ -52,15 +50,26 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
             continue
         if room(rows, cols):
             fitting.append((_cycles(request, made), rows, cols, inner))
-        crowded = True
+        else:
+            crowded.append((rows, cols))
     if not fitting and crowded:
-        raise WseError(
-            f"{what}: {request.spec.name} has no room for so many; the mapping `shared`, or a larger wafer, works"
-        )
+        raise _no_room(request, what, *min(crowded, key=lambda shape: shape[0] * shape[1]))
     if not fitting:
         rows, cols = max(shapes, key=lambda shape: shape[0] * shape[1])
         raise too_large(request, program(request, rows, cols, inner_columns(request.config, cols)[-1]), what)
     return min(_finalists(request, program, sorted(fitting)[:3]))[1:]
+
+
+def _no_room(request: Request, what: str, rows: int, cols: int) -> WseError:
+    """Regions of ``rows`` × ``cols``, the smallest that hold the model, find no room among defects or each other."""
+    name, widest = request.spec.name, request.room.widest(rows)
+    if widest < cols:
+        return WseError(
+            f"{what}: {name} with {request.defects} has no {rows} rows × {cols} columns without a defect, at most "
+            f"{widest} columns of that height; fewer defects, or a larger wafer, work"
+        )
+    defects = f" with {request.defects}" if request.defects else ""
+    return WseError(f"{what}: {name}{defects} has no room for so many; the mapping `shared`, or a larger wafer, works")
 
 
 def _finalists(

@@ -3,25 +3,37 @@
 from wse_emu.fabric.region import Region
 from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body, layer_body
 from wse_emu.mappings.plan import Plan, Request
-from wse_emu.mappings.shapes import best_shape, check_shape
+from wse_emu.mappings.shapes import best_shape
 from wse_emu.program import Call, Program, memory
 
 
 def shared(request: Request) -> Plan:
-    """One region for everything, of the shape with the fewest predicted cycles that fits the SRAM."""
-    rows, cols, inner = best_shape(request, _program, "all layers on one region")
+    """One region for everything, of the shape with the fewest predicted cycles that fits the SRAM.
+
+    It lies at the first place without defects, row by row.
+    """
+
+    def room(rows: int, cols: int) -> bool:
+        return request.room.first(cols, rows) is not None
+
+    rows, cols, inner = best_shape(request, _program, "all layers on one region", room)
     return _plan(request, rows, cols, inner)
 
 
 def _plan(request: Request, rows: int, cols: int, inner: int) -> Plan:
-    region = check_shape(request, rows, cols)
-    program = _program(request, rows, cols, inner)
+    region = request.room.first(cols, rows)
+    assert region is not None
+    program = _program_on(request, region, inner)
     names = {f"embedding, layers 0-{request.config.layers - 1}, head": region}
     return Plan("shared", "one region", program, names, memory(program, request.spec))
 
 
 def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
-    config, region = request.config, Region(0, 0, cols, rows)
+    return _program_on(request, Region(0, 0, cols, rows), inner)
+
+
+def _program_on(request: Request, region: Region, inner: int) -> Program:
+    config, rows, cols = request.config, region.height, region.width
     shapes, style = Shapes(config, cols, inner), request.style
     layer = layer_body(shapes, style, rows, positions=request.positions)
     embed = embed_body(config, style, rows, cols)
@@ -35,4 +47,5 @@ def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
             *layers,
             Call(head, region, ("hidden",), ("logits", "token")),
         ),
+        request.defects,
     )

@@ -15,6 +15,7 @@ from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import Progress as Cycles
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.decoder import weight_array
 from wse_emu.kernels.sample import sample
@@ -254,7 +255,7 @@ def _draw(logits: np.ndarray, generator: np.random.Generator, sampling: Sampling
 def _without_head(program: Program) -> Program:
     """The program of a prompt's token whose logits nobody needs: no head, and no move to it."""
     last = max(i for i, step in enumerate(program.steps) if isinstance(step, Call) and step.body.name == "layer")
-    return Program(f"{program.name} prefill", program.steps[: last + 1])
+    return Program(f"{program.name} prefill", program.steps[: last + 1], program.defects)
 
 
 def map_model(
@@ -268,6 +269,7 @@ def map_model(
     positions: int | None = None,
     shape: tuple[int, int] | None = None,
     on_host: bool = False,
+    defects: Defects | None = None,
     engine: str = "timing",
     progress: Progress | None = None,
     on_cycles: Cycles | None = None,
@@ -276,7 +278,8 @@ def map_model(
     """Map ``model`` onto a wafer and load its weights.
 
     ``positions`` is the number of tokens that the KV cache holds (default: 256, or the model's context if shorter);
-    ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample.
+    ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample; regions
+    and routes keep out of ``defects``.
     ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
     ``recorder`` what happens in the first token.
     Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
@@ -289,7 +292,9 @@ def map_model(
     load_backend(backend)
     if engine not in ENGINES:
         raise WseError(f"unknown engine {engine!r}; what works: {', '.join(ENGINES)}")
-    request = Request(model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape)
+    request = Request(
+        model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape, defects=defects or Defects()
+    )
     started = perf_counter()
     plan = make_plan(mapping, request)
     planned = perf_counter() - started

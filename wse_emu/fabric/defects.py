@@ -55,6 +55,9 @@ class Defects:
         """Whether there are any."""
         return bool(self.pes or self.links)
 
+    def __str__(self) -> str:
+        return f"{_count(len(self.pes), 'dead PE')} and {_count(len(self.links), 'dead link')}"
+
     def mask(self, columns: int, rows: int) -> np.ndarray:
         """Boolean ``[rows, columns]``, true where a PE is dead."""
         dead = np.zeros((rows, columns), np.bool_)
@@ -65,3 +68,7 @@ class Defects:
     def cuts(self, a: PE, b: PE) -> bool:
         """Whether the link between the neighbours ``a`` and ``b`` is dead."""
         return bool(self.links) and frozenset((a, b)) in self.links
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
