@@ -71,6 +71,18 @@ def test_json_is_the_only_thing_on_stdout(run: Run) -> None:
     assert {"load", "plan", "decode"} <= set(report["seconds"])
 
 
+def test_defects_are_counted_and_change_no_token(run: Run, tmp_path: Path) -> None:
+    held = tmp_path / "dead.json"
+    held.write_text('{"pes": [[5, 4]], "links": [[[100, 3], [100, 4]], [[8, 2], [9, 2]]]}')
+    code, out, err = run("decode", "--tokens", "5", "--json", "--defects", str(held))
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["defects"] == {"pes": 1, "links": 2}
+    assert report["token_ids"] == [4, 75, 78, 70, 57]
+    assert min(region["x"] for region in report["regions"].values()) > 5
+    assert re.search(r"dead PEs +\d+ +and 0 dead links", run("decode", "--tokens", "1", "--defects", "0.001")[1])
+
+
 def test_a_program_with_too_many_routes_says_so(run: Run, tmp_path: Path) -> None:
     few = tmp_path / "few.toml"
     few.write_text(re.sub(r"(?m)^colors = 24", "colors = 8", (PRESETS / "wse3.toml").read_text("utf-8")), "utf-8")
@@ -143,6 +155,9 @@ MISTAKES = {
     "cold": (("--temperature", "-1"), "0 decodes greedily"),
     "top-k of a greedy run": (("--top-k", "3"), "need a --temperature above 0"),
     "top-p": (("--temperature", "1", "--top-p", "2"), "top-p 2"),
+    "defects beyond all": (("--defects", "clustered:1.5"), "defect rate 1.5: 0 to 1 works"),
+    "defects unreadable": (("--defects", "few"), "defects few: No such file or directory; a rate from 0 to 1"),
+    "defects everywhere": (("--defects", "0.5"), "columns of that height; fewer defects, or a larger wafer, work"),
     "no template": (("--chat",), "no chat template"),
     "no folder for logits": (("--save-logits", "/nowhere/x.npy"), "the folder /nowhere must exist"),
 }

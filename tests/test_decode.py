@@ -12,6 +12,8 @@ from tests.oracle.reference import Decoded, assert_agrees, greedy
 from wse_emu.decode import Sampling, map_model
 from wse_emu.engines.backend import Backend
 from wse_emu.errors import WseError
+from wse_emu.fabric import Defects, Mesh
+from wse_emu.hardware.wafer import load_wafer
 from wse_emu.models import Model, load_model
 
 REDUCTIONS = ("chain", "two_way", "tree", "two_phase", "ktree", "ktree:3", "auto")
@@ -98,6 +100,35 @@ def test_random_models_write_the_same_tokens_on_jax(name: str, tmp_path: Path) -
     expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], 8)
     model = load_model(str(random_models.saved(original, tmp_path / name)))
     check(model, expected, backend="jax", shape=(6, 11))
+
+
+LINKS = [((x, y), (x + 1, y)) for x, y in zip(range(6, 700, 23), range(2, 1000, 31), strict=False)]
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_defects_change_no_token_and_nothing_crosses_them(tiny_model: Model, mapping: str, clustered: bool) -> None:
+    spec = load_wafer("wse3")
+    dead = Defects.random(spec.columns, spec.rows, 0.002, 3, clustered=clustered).pes
+    defects = Defects.of(list(dead), LINKS)
+    mesh = Mesh.from_spec(spec, defects=defects)
+    session, expected = map_model(tiny_model, mapping=mapping, defects=defects, shape=(32, 40)), tiny.decoded("story")
+    result = session.decode(list(expected.prompt_ids), 12)
+    assert tuple(result.token_ids) == tuple(expected.token_ids[:12])
+    assert result.links.any()
+    assert not result.links[mesh.closed].any()
+    assert not mesh.dead[result.clocks >= 0].any()
+    for name, region in session.plan.regions.items():
+        mesh.check_region(region, name)
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_without_room_between_defects_the_widest_place_is_named(tiny_model: Model, mapping: str) -> None:
+    defects = Defects.of([(x, y) for x in range(0, 755, 9) for y in range(0, 1170, 9)])
+    with pytest.raises(
+        WseError, match=r"10,920 dead PEs and 0 dead links has no 9 rows × 12 columns .*, at most 8 columns"
+    ):
+        map_model(tiny_model, mapping=mapping, shape=(9, 12), defects=defects)
 
 
 @pytest.mark.slow

@@ -98,6 +98,9 @@ def decode(  # noqa: PLR0917
     reduce: Annotated[
         str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS, star, autogen or auto.")
     ] = "auto",
+    defects: Annotated[
+        str | None, typer.Option(help="Dead PEs and links: a rate as 0.001, clustered:RATE, or a JSON file.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="Array library of the values: numpy, jax or cupy.")] = "numpy",
     engine: Annotated[
         str, typer.Option(help="Of the cycles: timing (at once) or wavelet (cycle-exact, seconds to minutes a token).")
@@ -121,8 +124,8 @@ def decode(  # noqa: PLR0917
     if prompt is not None and prompt_ids is not None:
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
-        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, backend,
-        engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
+        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, defects,
+        backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
 

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from wse_emu.errors import WseError
 from wse_emu.fabric import Defects
+from wse_emu.fabric.defects import read_defects
 
 
 def test_links_are_dead_both_ways() -> None:
@@ -70,3 +73,45 @@ def share_beside_another(defects: Defects, axis: int) -> float:
 def test_rates_are_shares(rate: float) -> None:
     with pytest.raises(WseError, match=r"defect rate .*: 0 to 1 works"):
         Defects.random(4, 4, rate, 0)
+
+
+def test_defects_are_named_by_rate_or_file(tmp_path: Path) -> None:
+    assert read_defects("0.02", 200, 100) == Defects.random(200, 100, 0.02, 0)
+    assert read_defects("clustered:0.02", 200, 100) == Defects.random(200, 100, 0.02, 0, clustered=True)
+    file = tmp_path / "dead.json"
+    file.write_text('{"pes": [[1, 0], [4, 2]], "links": [[[1, 1], [2, 1]]]}', "utf-8")
+    assert read_defects(str(file), 5, 3) == Defects.of([(1, 0), (4, 2)], [((1, 1), (2, 1))])
+    file.write_text("{}", "utf-8")
+    assert not read_defects(str(file), 5, 3)
+
+
+FILES = {
+    "[": "no JSON",
+    "[" * 100_000: "no JSON",
+    "[]": "not an object of pes and links",
+    '{"dead": []}': "not an object of pes and links",
+    '{"pes": 3}': "pes or links is no list",
+    '{"pes": [[1]]}': "PE [1] is no [x, y]",
+    '{"pes": [[1, 2.5]]}': "PE [1, 2.5] is no [x, y]",
+    '{"pes": [[true, 1]]}': "PE [true, 1] is no [x, y]",
+    '{"links": [[[0, 0], [0, 1], [0, 2]]]}': "is no pair of PEs",
+    '{"links": [[[0, 0], [2, 0]]]}': "a link joins neighbours",
+    '{"pes": [[5, 0]]}': "PE (5, 0) is off the mesh of 5×3 PEs; columns 0 to 4 and rows 0 to 2 work",
+    '{"links": [[[0, 0], [0, -1]]]}': "PE (0, -1) is off the mesh",
+}
+
+
+@pytest.mark.parametrize("held", FILES)
+def test_files_of_another_kind_are_refused(held: str, tmp_path: Path) -> None:
+    file = tmp_path / "dead.json"
+    file.write_text(held, "utf-8")
+    with pytest.raises(WseError) as caught:
+        read_defects(str(file), 5, 3)
+    assert FILES[held] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "none", "clustered:", "clustered:few", "0.1%"])
+def test_what_names_no_defects_is_refused_with_what_does(text: str) -> None:
+    with pytest.raises(WseError, match=r"a rate from 0 to 1, clustered:RATE, or a JSON file .* works"):
+        read_defects(text, 5, 3)

@@ -1,6 +1,9 @@
 """Dead PEs and dead links."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -72,3 +75,49 @@ class Defects:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+WORKS = 'a rate from 0 to 1, clustered:RATE, or a JSON file {"pes": [[x, y], …], "links": [[[x, y], [x, y]], …]} works'
+
+
+def read_defects(text: str, columns: int, rows: int) -> Defects:
+    """Defects of ``columns`` × ``rows`` PEs as a user names them: a rate, ``clustered:RATE``, or a file; seed 0.
+
+    Raises WseError, with what works, for anything else, and for defects off the mesh.
+    """
+    kind, _, rest = text.rpartition(":")
+    try:
+        rate = float(rest if kind == "clustered" else text)
+    except ValueError:
+        return _from_file(text, columns, rows)
+    return Defects.random(columns, rows, rate, 0, clustered=kind == "clustered")
+
+
+def _from_file(name: str, columns: int, rows: int) -> Defects:
+    try:
+        held = json.loads(Path(name).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no JSON"
+        raise WseError(f"defects {name}: {why}; {WORKS}") from None
+    if not isinstance(held, dict) or not held.keys() <= {"pes", "links"}:
+        raise WseError(f"defects {name}: not an object of pes and links; {WORKS}")
+    pes, links = held.get("pes", []), held.get("links", [])
+    if not (isinstance(pes, list) and isinstance(links, list)):
+        raise WseError(f"defects {name}: pes or links is no list; {WORKS}")
+    for link in links:
+        if not (isinstance(link, list) and len(link) == 2):
+            raise WseError(f"defects {name}: link {json.dumps(link)[:60]} is no pair of PEs; {WORKS}")
+    size = (columns, rows)
+    return Defects.of([_pe(pe, name, size) for pe in pes], [(_pe(a, name, size), _pe(b, name, size)) for a, b in links])
+
+
+def _pe(held: Any, name: str, size: tuple[int, int]) -> PE:
+    if not (isinstance(held, list) and len(held) == 2 and all(type(place) is int for place in held)):
+        raise WseError(f"defects {name}: PE {json.dumps(held)[:60]} is no [x, y]; {WORKS}")
+    x, y = held
+    if not (0 <= x < size[0] and 0 <= y < size[1]):
+        raise WseError(
+            f"defects {name}: PE ({x}, {y}) is off the mesh of {size[0]}×{size[1]} PEs; columns 0 to {size[0] - 1} and "
+            f"rows 0 to {size[1] - 1} work"
+        )
+    return x, y

@@ -20,6 +20,8 @@ from wse_emu.engines.wavelet.engine import TELL
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects, read_defects
+from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.sample import check_sampling
 from wse_emu.models import Model, load_model
 from wse_emu.report.folder import check_parent, prepare_folder, write_array, write_file, write_json
@@ -47,6 +49,7 @@ class DecodeOptions:
     placement: str
     grid: tuple[int, int] | None
     reduce: str
+    defects: str | None
     backend: str
     engine: str
     seed: int
@@ -62,13 +65,14 @@ class DecodeOptions:
 def run_decode(options: DecodeOptions) -> None:
     """Decode and show it. Raises WseError for anything that the user got wrong, before the long work where possible."""
     _check(options)
+    wafer = _wafer(options)
     started = perf_counter()
     model = load_model(options.model)
     opening = perf_counter() - started
     text, ids = _prompt(model, options)
     check_prompt(model.config, ids, options.tokens, model.config.context)
     cycles = CycleBar()
-    session = _session(model, options, len(ids) + options.tokens, cycles)
+    session = _session(model, wafer, options, len(ids) + options.tokens, cycles)
     session.seconds["load"] += opening
     show = not options.json_output
     decoded = _stream(session, text, ids, options, show=show)
@@ -117,11 +121,19 @@ def _prompt(model: Model, options: DecodeOptions) -> tuple[str, list[int]]:
     return text, model.tokenizer.encode(text)
 
 
-def _session(model: Model, options: DecodeOptions, positions: int, cycles: "CycleBar") -> Session:
+def _wafer(options: DecodeOptions) -> tuple[WaferSpec, Defects]:
+    spec = load_wafer(options.wafer)
+    return spec, Defects() if options.defects is None else read_defects(options.defects, spec.columns, spec.rows)
+
+
+def _session(
+    model: Model, wafer: tuple[WaferSpec, Defects], options: DecodeOptions, positions: int, cycles: "CycleBar"
+) -> Session:
     with _progress("loading") as loaded:
         return map_model(
             model,
-            wafer=options.wafer,
+            wafer=wafer[0],
+            defects=wafer[1],
             mapping=options.mapping,
             placement=options.placement,
             reduce=options.reduce,

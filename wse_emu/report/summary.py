@@ -39,6 +39,7 @@ def summary(
         "sram": sram(plan.memory),
         "colors": colors(plan, spec),
         "regions": {name: asdict(region) for name, region in plan.regions.items()},
+        "defects": {"pes": len(plan.program.defects.pes), "links": len(plan.program.defects.links)},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
         "baseline_fit": {"hbm_efficiency": fit().efficiency, "median_abs_error": fit().median_abs_error},

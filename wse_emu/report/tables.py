@@ -64,6 +64,9 @@ def _resources(table: Table, report: Summary) -> None:
         f"{colors['used']} of {colors['available']}" if colors["used"] is not None else f"over {colors['available']}"
     )
     table.add_row("colors", found, "allocated" if colors["used"] is not None else "routes would change")
+    if any(report["defects"].values()):
+        defects = report["defects"]
+        table.add_row("dead PEs", f"{defects['pes']:,}", f"and {defects['links']:,} dead links")
     used, capacity = memory["used_bytes"], memory["capacity_bytes"]
     table.add_row("SRAM", f"{_size(used)} of {_size(capacity)}", f"{used / capacity:.1%} of the wafer")
     table.add_row("fullest PE", f"{memory['max_pe_bytes']:,} of {memory['capacity_pe_bytes']:,} bytes", "")
