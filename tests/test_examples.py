@@ -26,7 +26,11 @@ BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:```\n(.*?)^```\n)?", re.DOTALL | 
 
 
 def chain_reduce(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLE), *map(str, arguments)]
+    return example(EXAMPLE, *arguments)
+
+
+def example(path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(path), *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "PYTHONUTF8": "1"}
     )
@@ -79,6 +83,33 @@ def strategies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("guide", [GUIDE, PLACEMENT_GUIDE], ids=lambda guide: guide.stem)
 def test_every_block_of_a_guide_prints_what_it_says(guide: Path) -> None:
     text = guide.read_text("utf-8")
+def test_the_study_of_defects_says_what_each_rate_costs() -> None:
+    """A wafer on which all is dead has no room; where nothing is, nothing is lost."""
+    arguments = "--mapping shared --extent 20 --seeds 1 --rates 0 0.04 1".split()
+    done = example(ROOT / "examples" / "defects_study.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in done.stdout.splitlines()[1:]]
+    whole = said[0][1]
+    for row, kind in zip(said[1:3], ("scattered", "clustered"), strict=True):
+        assert row == ["0.00%", kind, whole, "+0.0%", "(+0.0%", "to", "+0.0%)"]
+    scattered, clustered = (float(row[3].rstrip("%")) for row in said[3:5])
+    assert scattered > clustered >= 0
+    assert said[5:] == [["100.00%", kind, "no", "room"] for kind in ("scattered", "clustered")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--seeds", 0), "--seeds 0: at least 1 works"), (("--mapping", "x"), "unknown mapping 'x'; what works: shared")],
+)
+def test_the_study_of_defects_says_what_works(arguments: tuple[object, ...], said: str) -> None:
+    done = example(ROOT / "examples" / "defects_study.py", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_block_of_the_guide_prints_what_it_says() -> None:
+    text = GUIDE.read_text("utf-8")
     blocks = BLOCK.findall(text)
     assert len(blocks) == text.count("```python")
     names: dict[str, object] = {}
