@@ -84,17 +84,18 @@ def strategies(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_block_of_a_guide_prints_what_it_says(guide: Path) -> None:
     text = guide.read_text("utf-8")
 def test_the_study_of_defects_says_what_each_rate_costs() -> None:
-    """A wafer on which all is dead has no room; where nothing is, nothing is lost."""
-    arguments = "--mapping shared --extent 20 --seeds 1 --rates 0 0.04 1".split()
+    """Fewest cycles without defects, more with them, and no room where all is dead."""
+    arguments = ("--mapping", "shared", "--extent", 20, "--seeds", 1, "--rates", 0.04, 1)
     done = example(ROOT / "examples" / "defects_study.py", *arguments)
     assert done.returncode == 0, done.stderr
-    said = [line.split() for line in done.stdout.splitlines()[1:]]
-    whole = said[0][1]
-    for row, kind in zip(said[1:3], ("scattered", "clustered"), strict=True):
-        assert row == ["0.00%", kind, whole, "+0.0%", "(+0.0%", "to", "+0.0%)"]
-    scattered, clustered = (float(row[3].rstrip("%")) for row in said[3:5])
-    assert scattered > clustered >= 0
-    assert said[5:] == [["100.00%", kind, "no", "room"] for kind in ("scattered", "clustered")]
+    whole, *said = [line.replace(",", "").split() for line in done.stdout.splitlines()[1:]]
+    lost = [float(row[2]) / float(whole[1]) - 1 for row in said[:2]]
+    assert said[:2] == [
+        ["4.00%", kind, row[2], f"{more:+.1%}", f"({more:+.1%}", "to", f"{more:+.1%})"]
+        for kind, row, more in zip(("scattered", "clustered"), said, lost, strict=False)
+    ]
+    assert lost[0] > lost[1] >= 0
+    assert said[2:] == [["100.00%", kind, "no", "room"] for kind in ("scattered", "clustered")]
 
 
 @pytest.mark.parametrize(
