@@ -68,8 +68,12 @@ def _no_room(request: Request, what: str, rows: int, cols: int) -> WseError:
             f"{what}: {name} with {request.defects} has no {rows} rows × {cols} columns without a defect, at most "
             f"{widest} columns of that height; fewer defects, or a larger wafer, work"
         )
-    defects = f" with {request.defects}" if request.defects else ""
-    return WseError(f"{what}: {name}{defects} has no room for so many; the mapping `shared`, or a larger wafer, works")
+    if request.defects:
+        return WseError(
+            f"{what}: {name} with {request.defects} has no room for so many; fewer defects, or the mapping `shared` "
+            "where it fits, work"
+        )
+    return WseError(f"{what}: {name} has no room for so many; the mapping `shared`, or a larger wafer, works")
 
 
 def _finalists(
