@@ -61,7 +61,7 @@ class Pipeline:
         steps: list[Call | Transfer] = [embed]
         for i, region in enumerate(regions[1:]):
             steps += self.step(i, regions[i], region)
-        return Program("pipeline", (*steps, self.last_move(regions[-1], regions[0]), head))
+        return Program("pipeline", (*steps, self.last_move(regions[-1], regions[0]), head), self.request.defects)
 
 
 def fitted_pipeline(request: Request) -> Pipeline:
@@ -83,12 +83,14 @@ def _has_room(request: Request, rows: int, cols: int, ends: int) -> bool:
     spec, layers = request.spec, request.config.layers
     if rows > spec.rows or max(cols, ends) > spec.columns:
         return False
-    if not request.defects.pes:
+    if not request.defects:
         shelves, slots = spec.rows // rows, spec.columns // cols
         return shelves * slots - (slots - (spec.columns - ends) // cols if ends > cols else 1) >= layers
     blocks = tuple(Block(f"{i}", (Shape(width, rows),)) for i, width in enumerate([ends, *[cols] * layers]))
     try:
-        problem = PlacementProblem("", blocks, (), spec.columns, spec.rows, request.defects.pes)
+        problem = PlacementProblem(
+            "", blocks, (), spec.columns, spec.rows, request.defects.pes, dead_links=request.defects.links
+        )
         return bool(find_slots(problem, request.placement))
     except WseError:
         return False

@@ -72,17 +72,6 @@ def test_the_chain_reduction_says_what_works(arguments: tuple[object, ...], said
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def strategies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered in a test is forgotten after it."""
-    search.find_strategy("row_major")
-    monkeypatch.setattr(search, "STRATEGIES", dict(search.STRATEGIES))
-
-
-@pytest.mark.usefixtures("strategies")
-@pytest.mark.parametrize("guide", [GUIDE, PLACEMENT_GUIDE], ids=lambda guide: guide.stem)
-def test_every_block_of_a_guide_prints_what_it_says(guide: Path) -> None:
-    text = guide.read_text("utf-8")
 def test_the_study_of_defects_says_what_each_rate_costs() -> None:
     """Fewest cycles without defects, more with them, and no room where all is dead."""
     arguments = ("--mapping", "shared", "--extent", 20, "--seeds", 1, "--rates", 0.04, 1)
@@ -109,8 +98,17 @@ def test_the_study_of_defects_says_what_works(arguments: tuple[object, ...], sai
     assert "Traceback" not in done.stderr
 
 
-def test_every_block_of_the_guide_prints_what_it_says() -> None:
-    text = GUIDE.read_text("utf-8")
+@pytest.fixture
+def strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered in a test is forgotten after it."""
+    search.find_strategy("row_major")
+    monkeypatch.setattr(search, "STRATEGIES", dict(search.STRATEGIES))
+
+
+@pytest.mark.usefixtures("strategies")
+@pytest.mark.parametrize("guide", [GUIDE, PLACEMENT_GUIDE], ids=lambda guide: guide.stem)
+def test_every_block_of_a_guide_prints_what_it_says(guide: Path) -> None:
+    text = guide.read_text("utf-8")
     blocks = BLOCK.findall(text)
     assert len(blocks) == text.count("```python")
     names: dict[str, object] = {}

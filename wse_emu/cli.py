@@ -188,6 +188,9 @@ def place(  # noqa: PLR0917
     experts: Annotated[int, typer.Option(help="With --by expert: how many, each an MLP of the model's.")] = 16,
     active: Annotated[int, typer.Option(help="With --by expert: how many see a token.")] = 2,
     mesh: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS for a core graph.  [default: nearly square]")] = None,
+    defects: Annotated[
+        str | None, typer.Option(help="Dead PEs and links to keep out of: a rate, clustered:RATE, or a JSON file.")
+    ] = None,
     strategy: Annotated[
         list[str] | None, typer.Option(help="robust_tabu, annealing, …; several work.  [default: all]")
     ] = None,
@@ -202,7 +205,7 @@ def place(  # noqa: PLR0917
 
     mapped = model and ModelOptions(model, wafer, by, context, dtype, _grid(grid), experts, active)
     options = PlaceOptions(
-        problem, mapped or None, _grid(mesh, "--mesh"), strategy or [], seconds, seed, json_output, out
+        problem, mapped or None, _grid(mesh, "--mesh"), defects, strategy or [], seconds, seed, json_output, out
     )
     if not run_place(options):
         raise typer.Exit(INTERRUPTED)

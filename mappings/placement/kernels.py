@@ -91,6 +91,7 @@ def _problem(request: Request, name: str, blocks: list[Block], flows: list[Flow]
         objective=Objective(hop_wavelets=0.0, cycles=1.0),
         charges=Charges.of(spec),
         sram_bytes=spec.sram_bytes - spec.runtime_bytes,
+        dead_links=request.defects.links,
     )
 
 

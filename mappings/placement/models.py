@@ -40,6 +40,7 @@ def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementP
         charges=Charges.of(request.spec),
         sram_bytes=request.spec.sram_bytes,
         clock=TokenClock(pipeline, position),
+        dead_links=request.defects.links,
     )
 
 

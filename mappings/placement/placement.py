@@ -70,4 +70,8 @@ def check_placement(problem: PlacementProblem, placement: Placement) -> None:
         if not free[where].all():
             y, x = np.argwhere(~free[where])[0]
             raise WseError(f"{problem.name}: block {name} lies on PE ({region.x + x},{region.y + y}), dead or reserved")
+        if problem.dead_links and not problem.room.free(region.width, region.height)[region.y, region.x]:
+            link = next(link for link in problem.dead_links if all(region.contains(pe) for pe in link))
+            (ax, ay), (bx, by) = sorted(link)
+            raise WseError(f"{problem.name}: block {name} has the dead link ({ax},{ay})-({bx},{by}) inside")
         owner[where] = i

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from wse_emu.engines.semantics import stream_costs
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects
+from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
+from wse_emu.fabric.room import Room
 from wse_emu.hardware.wafer import WaferSpec
 
 VERSION = 1
@@ -102,6 +106,8 @@ class PlacementProblem:
     """What a PE has for a block; 0: any number."""
     clock: TokenClock | None = None
     """Times a token by the timing engine, where the blocks are those of a mapped model. JSON leaves it out."""
+    dead_links: frozenset[frozenset[tuple[int, int]]] = frozenset()
+    """Pairs of neighbours; no block may have one inside."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -115,6 +121,12 @@ class PlacementProblem:
         for region in self.reserved:
             free[region.y : region.bottom, region.x : region.right] = False
         return free
+
+    @cached_property
+    def room(self) -> Room:
+        """Where rectangles lie clear of dead PEs and dead links."""
+        defects = Defects.of(sorted(self.dead), [(min(link), max(link)) for link in self.dead_links])
+        return Room(Mesh(self.columns, self.rows, defects=defects))
 
     @property
     def is_assignment(self) -> bool:
@@ -131,6 +143,7 @@ class PlacementProblem:
         plain = {"version": VERSION, "kind": "placement problem", **asdict(replace(self, clock=None))}
         del plain["clock"]
         plain["dead"] = sorted(self.dead)
+        plain["dead_links"] = sorted(sorted(link) for link in self.dead_links)
         return json.dumps(plain, indent=1)
 
     @classmethod
@@ -151,6 +164,7 @@ class PlacementProblem:
                 Objective(**plain["objective"]),
                 Charges(**plain.get("charges", {})),
                 plain.get("sram_bytes", 0),
+                dead_links=frozenset(frozenset((x, y) for x, y in link) for link in plain.get("dead_links", [])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise WseError(f"{where}: no placement problem ({type(error).__name__}: {error})") from None
@@ -179,6 +193,8 @@ def _check(problem: PlacementProblem) -> None:
     for x, y in problem.dead:
         if not (0 <= x < problem.columns and 0 <= y < problem.rows):
             raise WseError(f"{where}: dead PE ({x},{y}) is off the mesh of {mesh_size(problem)}")
+    if problem.dead_links:
+        _ = problem.room  # it refuses links that join no neighbours or are off the mesh
     for block in problem.blocks:
         _check_block(problem, block, where)
     for number, flow in enumerate(problem.flows):

@@ -18,6 +18,8 @@ from wse_emu.program import Call, Program, Transfer
 
 EMBED, LAYER, HEAD = range(3)
 """Kinds of steps: from embedding to the first layer, from layer to layer, from the last layer to the head."""
+Ends = list[tuple[np.ndarray, np.ndarray]]
+"""(column here, column there), (row here, row there) of a step's two corners, each ``[placements]``."""
 Seams = tuple[tuple[int, ...], tuple[int, ...]]
 """Rows and columns of a region at which seams lie."""
 
@@ -103,26 +105,21 @@ class TokenClock:
         numbers = np.array([kinds[seams] for seams in inside])
         return numbers, np.searchsorted(np.array(spec.row_seams), np.arange(len(inside)), side="right")
 
-    def _alike(
-        self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: list[tuple[np.ndarray, np.ndarray]]
-    ) -> np.ndarray:
+    def _alike(self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> np.ndarray:
         """What two steps must have in common to take equally long but for their hops, ``[placements, …]``."""
         (x, to_x), (y, to_y) = ends
-        widths, rows = self._pipeline.widths, self._pipeline.rows
-        wide, to_wide = (
-            (widths[0], widths[1]) if kind == EMBED else (widths[1], widths[0] if kind == HEAD else widths[1])
-        )
-        across, down = np.clip(to_x - x, -to_wide, wide), np.clip(to_y - y, -rows, rows)
-        absolute = base if kind == EMBED else np.zeros_like(base)
-        most = self._most_seams + 1
-        seams = self._seams[y], self._seams[to_y], np.clip(self._passed[to_y] - self._passed[y], -most, most)
-        where = (x, y) if self._spec.column_seams or self._pipeline.request.defects else (0 * x, 0 * y)
-        parts = (kind + 0 * x, pattern, absolute, across, down, *seams, *where)
-        return np.stack(parts, axis=1)
+        widths, rows, most = self._pipeline.widths, self._pipeline.rows, self._most_seams + 1
+        wide, to_wide = widths[0 if kind == EMBED else 1], widths[0 if kind == HEAD else 1]
+        way = np.stack([to_x - x, to_y - y, self._passed[to_y] - self._passed[y]])
+        alike = np.clip(way.T, (-to_wide, -rows, -most), (wide, rows, most)).T
+        # the first layer's PEs may not be ready yet when the hidden state comes: then its hops count in full
+        near = (kind == EMBED) & (base < self._ready(kind, to_x, to_y) + self._due)
+        placed = bool(self._spec.column_seams) or bool(self._pipeline.request.defects)
+        parts = (np.where(near, base, -1), *np.where(near | placed, way, alike), self._seams[y], self._seams[to_y])
+        parts += (x, y) if placed else ()
+        return np.stack([np.full_like(x, kind), pattern, *parts], axis=1)
 
-    def _timed(
-        self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: list[tuple[np.ndarray, np.ndarray]]
-    ) -> list[_Step]:
+    def _timed(self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> list[_Step]:
         keys, first, each = np.unique(
             self._alike(kind, pattern, base, ends), axis=0, return_index=True, return_inverse=True
         )
@@ -165,7 +162,9 @@ class TokenClock:
         return self._bodies[key]
 
     def _advance(self, steps: Sequence[Call | Transfer], clocks: Clocks) -> int:
-        return TimingEngine(Program("step", tuple(steps)), self._spec).advance(steps, clocks, self._slots)
+        return TimingEngine(Program("step", tuple(steps), self._pipeline.request.defects), self._spec).advance(
+            steps, clocks, self._slots
+        )
 
     def _crossed_by(self, region: Region) -> Seams:
         return self._spec.seams_in(region.x, region.y, region.width, region.height)

@@ -29,7 +29,7 @@ class ModelOptions:
     active: int
 
 
-def model_problem(options: ModelOptions) -> PlacementProblem:
+def model_problem(options: ModelOptions, defects: str | None = None) -> PlacementProblem:
     """The problem of a model by name; WseError for what the user got wrong, or a model that does not fit."""
     if options.by not in GRAINS:
         raise WseError(f"--by {options.by}: layer, kernel or expert works")

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import read_defects
 from wse_emu.mappings.placement import PlacementProblem
 from wse_emu.mappings.placement.readers import read_problem
 from wse_emu.mappings.placement.search import Result, find_strategy, run_strategy, strategy_names
@@ -31,6 +32,7 @@ class PlaceOptions:
     problem: Path | None
     model: ModelOptions | None
     mesh: tuple[int, int] | None
+    defects: str | None
     strategies: list[str]
     seconds: float
     seed: int
@@ -69,10 +71,14 @@ def _problem(options: PlaceOptions) -> PlacementProblem:
     if (options.problem is None) == (options.model is None):
         raise WseError("--problem and --model: give one of them, as --problem nug30 or --model tiny")
     if options.model is not None:
-        return model_problem(options.model)
+        return model_problem(options.model, options.defects)
     assert options.problem is not None
     mesh = None if options.mesh is None else (options.mesh[1], options.mesh[0])
-    return read_problem(options.problem, mesh)
+    problem = read_problem(options.problem, mesh)
+    if options.defects is None:
+        return problem
+    found = read_defects(options.defects, problem.columns, problem.rows)
+    return replace(problem, dead=problem.dead | found.pes, dead_links=problem.dead_links | found.links)
 
 
 def _run_all(problem: PlacementProblem, options: PlaceOptions) -> tuple[list[Result], dict[str, str]]:

@@ -141,7 +141,7 @@ def _try(problem: PlacementProblem, shape: tuple[int, ...], sizes: np.ndarray, f
     corners = []
     for block in fixed:
         width, height = sizes[block].tolist()
-        where = np.argwhere(free_corners(free, width, height))
+        where = np.argwhere(free_corners(problem, free, width, height))
         if not len(where):
             return None
         y, x = where[0].tolist()
@@ -149,7 +149,7 @@ def _try(problem: PlacementProblem, shape: tuple[int, ...], sizes: np.ndarray, f
         corners.append((x, y))
     rest = np.delete(sizes, fixed, axis=0)
     width, height = rest.max(axis=0).tolist() if len(rest) else (1, 1)
-    grid = _grid(free, width, height)
+    grid = _grid(problem, free, width, height)
     if len(grid) < len(rest):
         return None
     x, y = np.concatenate([np.array(corners, dtype=np.int64).reshape(-1, 2), grid]).T
@@ -157,18 +157,18 @@ def _try(problem: PlacementProblem, shape: tuple[int, ...], sizes: np.ndarray, f
     return Slots(problem, shape, tuple(fixed), x, y, x + (extents[:, 0] - 1) / 2, y + (extents[:, 1] - 1) / 2)
 
 
-def free_corners(free: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Where a rectangle of that size may have its corner, bool ``[rows − height + 1, columns − width + 1]``."""
-    taken = np.pad(np.cumsum(np.cumsum(~free, axis=0), axis=1), ((1, 0), (1, 0)))
+def free_corners(problem: PlacementProblem, free: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Where a rectangle has only ``free`` PEs: corners, bool ``[rows − height + 1, columns − width + 1]``."""
+    taken = np.pad(np.cumsum(np.cumsum(~free, axis=0, dtype=np.int32), axis=1), ((1, 0), (1, 0)))
     inside = taken[height:, width:] - taken[:-height, width:] - taken[height:, :-width] + taken[:-height, :-width]
-    return np.asarray(inside == 0)
+    return np.asarray((inside == 0) & problem.room.free(width, height) if problem.dead_links else inside == 0)
 
 
-def _grid(free: np.ndarray, width: int, height: int) -> np.ndarray:
+def _grid(problem: PlacementProblem, free: np.ndarray, width: int, height: int) -> np.ndarray:
     """Corners (x, y) ``[places, 2]`` of rectangles apart from each other, shelf by shelf from the left."""
     if (width, height) == (1, 1):
         return np.argwhere(free)[:, ::-1]
-    corners = free_corners(free, width, height)
+    corners = free_corners(problem, free, width, height)
     found: list[tuple[int, int]] = []
     y = 0
     while y < len(corners):

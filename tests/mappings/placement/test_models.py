@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.engines.wavelet_clock import WaveletClock
+from wse_emu.fabric import Defects
 from wse_emu.hardware import WaferSpec, load_wafer
 from wse_emu.mappings.layers import Pipeline, fitted_pipeline
 from wse_emu.mappings.placement import Placement, PlacementProblem, check_placement
@@ -35,10 +36,11 @@ def wafer(columns: int, rows: int, **more: Any) -> WaferSpec:
 
 @cache
 def mapped(
-    columns: int, rows: int, shape: tuple[int, int], column_seams: tuple[int, ...]
+    columns: int, rows: int, shape: tuple[int, int], column_seams: tuple[int, ...], defects: Defects | None = None
 ) -> tuple[Pipeline, PlacementProblem]:
     spec = wafer(columns, rows, column_seams=column_seams)
-    held = fitted_pipeline(Request(SMALL, spec, 16, "auto", Estimator(spec), shape=shape))
+    request = Request(SMALL, spec, 16, "auto", Estimator(spec), shape=shape, defects=defects or Defects())
+    held = fitted_pipeline(request)
     return held, layer_problem(held, POSITION)
 
 
@@ -47,7 +49,7 @@ def random_placement(problem: PlacementProblem, rng: np.random.Generator) -> Pla
     free, corners = problem.free, []
     for block in problem.blocks:
         width, height = block.shapes[0].width, block.shapes[0].height
-        places = np.argwhere(free_corners(free, width, height))
+        places = np.argwhere(free_corners(problem, free, width, height))
         if not len(places):
             return None
         y, x = places[rng.integers(len(places))].tolist()
@@ -72,14 +74,17 @@ def engine_cycles(pipeline: Pipeline, problem: PlacementProblem, placement: Plac
     return TimingEngine(program, pipeline.request.spec).token(POSITION).cycles
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     shape=st.sampled_from([(4, 4), (5, 3), (3, 6)]),
     column_seams=st.sampled_from([(), (9,)]),
+    defects=st.sampled_from([None, Defects.of([(12, 12), (3, 20)], [((17, 4), (18, 4))])]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_cycles_are_the_timing_engines(shape: tuple[int, int], column_seams: tuple[int, ...], seed: int) -> None:
-    pipeline, problem = mapped(24, 25, shape, column_seams)
+def test_cycles_are_the_timing_engines(
+    shape: tuple[int, int], column_seams: tuple[int, ...], defects: Defects | None, seed: int
+) -> None:
+    pipeline, problem = mapped(24, 25, shape, column_seams, defects)
     placements = random_placements(problem, 6, seed)
     x, y = (np.array([getattr(p, axis) for p in placements]) for axis in ("x", "y"))
     found = Evaluator(problem).costs(x, y, None, ("cycles",))["cycles"]
