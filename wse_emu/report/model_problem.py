@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from wse_emu.engines.estimate import Estimator
 from wse_emu.errors import WseError
+from wse_emu.fabric.defects import Defects, read_defects
 from wse_emu.hardware.wafer import load_wafer
 from wse_emu.mappings.layers import fitted_pipeline
 from wse_emu.mappings.placement.kernels import expert_problem, kernel_problem
@@ -40,7 +41,11 @@ def model_problem(options: ModelOptions, defects: str | None = None) -> Placemen
     config, spec = load_model(options.model).config, load_wafer(options.wafer)
     if not 1 <= options.positions <= config.context:
         raise WseError(f"--context {options.positions}: {options.model} has 1 to {config.context}")
-    request = Request(config, spec, options.positions, "auto", Estimator(spec), dtype=options.dtype, shape=options.grid)
+    dead = Defects() if defects is None else read_defects(defects, spec.columns, spec.rows)
+    estimator = Estimator(spec)
+    request = Request(
+        config, spec, options.positions, "auto", estimator, dtype=options.dtype, shape=options.grid, defects=dead
+    )
     if options.by == "layer":
         problem = layer_problem(fitted_pipeline(request))
     elif options.by == "kernel":

@@ -34,12 +34,15 @@ def annealing(problem: PlacementProblem, search: Search) -> Placement:
     """
     slots, evaluator = find_slots(problem, "annealing").searched(), Evaluator(problem)
     walks = _Walks(slots, evaluator, search)
-    weight = problem.objective.hop_wavelets if evaluator.weighs <= {"hop_wavelets"} else 0.0
-    if len(walks.may_move) > 1:
-        cost = walks.cool(_HopGain(evaluator, slots, weight or 1.0), 1.0, 1.0 if weight else BY_HOPS)
-        if not weight:
-            walks.order = walks.order[np.argsort(cost)[:FEW]]
-            walks.cool(_ObjectiveGain(evaluator, slots), 1e-2, 1.0)
+    if len(walks.may_move) > 1 and evaluator.weighs <= {"hop_wavelets"}:
+        walks.cool(_HopGain(evaluator, slots, problem.objective.hop_wavelets), 1.0, 1.0)
+    elif len(walks.may_move) > 1:
+        cost = walks.cool(_HopGain(evaluator, slots, 1.0), 1.0, BY_HOPS)
+        walks.order = walks.order[np.argsort(cost)[:FEW]]
+        objective, before = _ObjectiveGain(evaluator, slots), search.spent
+        objective.costs(walks.order)
+        if 4 * (search.spent - before) < 1 - BY_HOPS:  # else a look at each takes too long to go on
+            walks.cool(objective, 1e-2, 1.0)
     assert search.best is not None
     return search.best
 
