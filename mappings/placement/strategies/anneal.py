@@ -10,15 +10,16 @@ from wse_emu.mappings.placement.evaluate import Evaluator
 from wse_emu.mappings.placement.placement import Placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
-from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, padded_flow, random_order
+from wse_emu.mappings.placement.strategies.greedy import start_orders
+from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, padded_flow
 
 WALKS = 32
 LOOK = 32
 """Rounds between two looks at the clock."""
-
-
 BY_HOPS = 0.6
 """Share of the time for cooling by hop-wavelets, where the objective is another."""
+WARM = 0.1
+"""Heat of walks that begin with a good placement, beside those that begin anywhere."""
 OFTEN = 0.1
 """Share of the time after which the best so far is told, or longer where telling takes long."""
 FEW = 4
@@ -34,10 +35,11 @@ def annealing(problem: PlacementProblem, search: Search) -> Placement:
     """
     slots, evaluator = find_slots(problem, "annealing").searched(), Evaluator(problem)
     walks = _Walks(slots, evaluator, search)
+    warm = 1.0 if len(slots.free) == len(slots.movable) else WARM
     if len(walks.may_move) > 1 and evaluator.weighs <= {"hop_wavelets"}:
-        walks.cool(_HopGain(evaluator, slots, problem.objective.hop_wavelets), 1.0, 1.0)
+        walks.cool(_HopGain(evaluator, slots, problem.objective.hop_wavelets), warm, 1.0)
     elif len(walks.may_move) > 1:
-        cost = walks.cool(_HopGain(evaluator, slots, 1.0), 1.0, BY_HOPS)
+        cost = walks.cool(_HopGain(evaluator, slots, 1.0), warm, BY_HOPS)
         walks.order = walks.order[np.argsort(cost)[:FEW]]
         objective, before = _ObjectiveGain(evaluator, slots), search.spent
         objective.costs(walks.order)
@@ -53,7 +55,7 @@ class _Walks:
     def __init__(self, slots: Slots, evaluator: Evaluator, search: Search) -> None:
         self.slots, self.evaluator, self.search = slots, evaluator, search
         self.may_move = np.setdiff1d(np.arange(len(slots.x)), slots.fixed)
-        self.order = np.array([random_order(slots, search.rng) for _ in range(WALKS)])
+        self.order = start_orders(slots, evaluator.matrix, search.rng, WALKS)
         self._keep(self.order[0])
 
     def cool(self, gain_of: "_HopGain | _ObjectiveGain", warmth: float, until: float) -> np.ndarray:

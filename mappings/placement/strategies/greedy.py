@@ -9,7 +9,7 @@ from wse_emu.mappings.placement.evaluate import Evaluator
 from wse_emu.mappings.placement.placement import Placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
-from wse_emu.mappings.placement.strategies.slots import Slots, find_slots
+from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, random_order
 
 
 @strategy("greedy")
@@ -34,3 +34,15 @@ def greedy_places(slots: Slots, flow: np.ndarray) -> np.ndarray:
         place = int(np.argmin(np.where(taken, np.inf, cost)))
         chosen[block], taken[place], waiting[block] = place, True, False
     return chosen
+
+
+def start_orders(slots: Slots, flow: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Where ``count`` searches begin: places ``[count, places]`` of as many blocks as places, the problem's first.
+
+    Random where every place is taken; else as greedy lays the blocks, since random ones are far too spread out.
+    """
+    if len(slots.free) == len(slots.movable):
+        return np.array([random_order(slots, rng) for _ in range(count)])
+    chosen = greedy_places(slots, flow)
+    rest = np.setdiff1d(np.arange(len(slots.x)), chosen)
+    return np.tile(np.concatenate([chosen, rest]), (count, 1))

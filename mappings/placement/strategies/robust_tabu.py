@@ -6,7 +6,8 @@ from wse_emu.mappings.placement.evaluate import Evaluator, swap_gains
 from wse_emu.mappings.placement.placement import Placement
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.placement.search import Search, strategy
-from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, padded_flow, random_order
+from wse_emu.mappings.placement.strategies.greedy import start_orders
+from wse_emu.mappings.placement.strategies.slots import Slots, find_slots, padded_flow
 
 LOOK = 64
 """Swaps between two looks at the clock."""
@@ -32,7 +33,8 @@ class _Tabu:
     def __init__(self, flow: np.ndarray, slots: Slots, rng: np.random.Generator) -> None:
         n = len(flow)
         self.flow, self.rng, self.n = flow, rng, n
-        self.order = random_order(slots, rng)
+        blocks = len(slots.shape)
+        (self.order,) = start_orders(slots, flow[:blocks, :blocks], rng, 1)
         self.hops = slots.distances[np.ix_(self.order, self.order)]
         self.mixed = flow @ self.hops
         self.until = np.zeros((n, n), dtype=np.int64)
