@@ -15,6 +15,7 @@ import pytest
 
 from wse_emu.cli import main
 from wse_emu.hardware.wafer import PRESETS
+from wse_emu.mappings.placement import Placement, PlacementProblem, check_placement
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -352,9 +353,53 @@ def test_place_as_json(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(("by", "blocks"), [("layer", 5), ("kernel", 30), ("expert", 17)])
+def test_place_takes_a_model(run: Run, tmp_path: Path, by: str, blocks: int) -> None:
+    out_folder = tmp_path / "out"
+    arguments = ("--model", "tiny", "--by", by, "--strategy", "snake", "--defects", "0.0001", "--out", str(out_folder))
+    code, out, _ = run("place", *arguments, "--json")
+    report = json.loads(out)
+    assert (code, report["problem"]) == (0, f"tiny by {by} on wse3")
+    (result,) = report["results"]
+    assert result["cost"]["cost"] == result["cost"]["cycles"] > 0
+    assert result["cost"]["tokens_per_second"] == pytest.approx(1.1e9 / result["cost"]["interval_cycles"])
+    problem = PlacementProblem.from_json((out_folder / "problem.json").read_text("utf-8"))
+    assert len(problem.blocks) == blocks
+    assert len(problem.dead) == pytest.approx(88, abs=40)
+    placement = result["placement"]
+    check_placement(problem, Placement(*(tuple(placement[key]) for key in ("x", "y", "shape"))))
+
+
+def test_place_says_which_strategies_it_left_out(run: Run) -> None:
+    code, out, _ = run("place", "--problem", "nug30", "--seconds", "0.05", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert "variables; up to 100,000 are solved" in report["left_out"]["ilp"]
+    assert "cycles" in report["levels"]
+
+
+def test_a_pipeline_decodes_on_any_placement(run: Run) -> None:
+    found = []
+    for placement in ("row_major", "hilbert", "annealing"):
+        code, out, _ = run("decode", "--tokens", "5", "--json", "--mapping", "pipeline", "--placement", placement)
+        assert code == 0
+        found.append(json.loads(out))
+    assert len({tuple(report["token_ids"]) for report in found}) == 1
+    assert found[2]["cycles_per_token"][-1] < found[0]["cycles_per_token"][-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ((), "--problem and --model: give one of them"),
+        (("--problem", "nug30", "--model", "tiny"), "--problem and --model: give one of them"),
+        (("--model", "tiny", "--by", "token"), "--by token: layer, kernel or expert works"),
+        (("--model", "tiny", "--dtype", "int4"), "--dtype int4: float32, float16 or bfloat16 works"),
+        (("--model", "tiny", "--by", "kernel", "--grid", "4x4"), "it goes with --by layer"),
+        (("--model", "tiny", "--context", "1000"), "--context 1000: tiny has 1 to 128"),
+        (("--model", "tiny", "--by", "expert", "--active", "99"), "99 of 16 experts are active: 1 to 16 work"),
+        (("--model", "tiny", "--grid", "4x800"), "leaves the mesh of 755×1170 PEs"),
+        (("--problem", "VOPD", "--mesh", "5x5", "--defects", "2"), "defect rate 2: 0 to 1 works"),
         (("--problem", "missing.dat"), "missing.dat: cannot be read"),
         (("--problem", "nug30", "--strategy", "comet"), "unknown strategy 'comet'"),
         (("--problem", "nug30", "--seconds", "0"), "--seconds 0: a time above 0 works"),
