@@ -169,18 +169,14 @@ def _grid(problem: PlacementProblem, free: np.ndarray, width: int, height: int) 
     if (width, height) == (1, 1):
         return np.argwhere(free)[:, ::-1]
     corners = free_corners(problem, free, width, height)
-    found: list[tuple[int, int]] = []
+    found = [np.zeros((0, 2), dtype=np.int64)]
     y = 0
     while y < len(corners):
-        there = np.flatnonzero(corners[y])
-        x = 0
-        shelf: list[tuple[int, int]] = []
-        while (at := int(np.searchsorted(there, x))) < len(there):
-            shelf.append((int(there[at]), y))
-            x = shelf[-1][0] + width
-        found += shelf
+        change = np.flatnonzero(np.diff(corners[y], prepend=False, append=False))
+        shelf = [np.arange(first, beyond, width) for first, beyond in change.reshape(-1, 2).tolist()]
+        found += [np.stack([x, np.full_like(x, y)], axis=1) for x in shelf]
         y += height if shelf else 1
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    return np.concatenate(found)
 
 
 def padded_flow(slots: Slots, flow: np.ndarray) -> np.ndarray:
