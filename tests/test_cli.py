@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.mappings.placement.contest import painted_score
 from wse_emu.cli import main
 from wse_emu.hardware.wafer import PRESETS
 from wse_emu.mappings.placement import Placement, PlacementProblem, check_placement
+from wse_emu.mappings.placement.readers import suite
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -339,6 +341,15 @@ def test_place_prints_a_leaderboard_and_draws_each_placement(run: Run, tmp_path:
     assert {"robust_tabu", "annealing", "greedy", "spectral", "hilbert"} <= set(names)
     for name in names:
         assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_place_writes_the_solution_of_an_ispd_problem(run: Run, tmp_path: Path) -> None:
+    arguments = ("--problem", "ispd-K", "--strategy", "strips", "--seconds", "0.5", "--out", str(tmp_path))
+    code, out, _ = run("place", *arguments, "--json")
+    (result,) = json.loads(out)["results"]
+    texts = (suite()["ispd-K"].read_text("utf-8"), (tmp_path / "strips.paint").read_text("utf-8"))
+    assert code == 0
+    assert painted_score(*texts) == pytest.approx(result["cost"]["cost"])
 
 
 def test_place_as_json(run: Run) -> None:

@@ -122,6 +122,15 @@ class PlacementProblem:
             free[region.y : region.bottom, region.x : region.right] = False
         return free
 
+    @property
+    def clear(self) -> np.ndarray:
+        """The same without one end of every dead link: rectangles in it have none inside."""
+        clear = self.free
+        for link in self.dead_links:
+            x, y = min(link)
+            clear[y, x] = False
+        return clear
+
     @cached_property
     def room(self) -> Room:
         """Where rectangles lie clear of dead PEs and dead links."""

@@ -51,6 +51,12 @@ def read_problem(path: Path, mesh: tuple[int, int] | None = None) -> PlacementPr
     raise WseError(f"{path}: unknown kind of file; .json, .dat (QAPLIB), .kgraph (ISPD) and .txt (core graph) work")
 
 
+def kgraph_text(path: Path) -> str | None:
+    """The text of a ``.kgraph`` file or, by name, of a shipped one; None for other kinds."""
+    path = suite().get(str(path), path)
+    return path.read_text("utf-8") if path.suffix == ".kgraph" else None
+
+
 def qaplib_problem(text: str, name: str, where: str = "QAPLIB") -> PlacementProblem:
     """Σ A[i, j] · B[p(i), p(j)] where A or B is the Manhattan distance of a mesh, numbered row by row.
 

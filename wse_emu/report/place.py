@@ -13,7 +13,8 @@ from rich.table import Table
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import read_defects
 from wse_emu.mappings.placement import PlacementProblem
-from wse_emu.mappings.placement.readers import read_problem
+from wse_emu.mappings.placement.paint import paint
+from wse_emu.mappings.placement.readers import kgraph_text, read_problem
 from wse_emu.mappings.placement.search import Result, find_strategy, run_strategy, strategy_names
 from wse_emu.report.folder import prepare_folder, write_json, write_text
 from wse_emu.report.model_problem import ModelOptions, model_problem
@@ -63,7 +64,7 @@ def run_place(options: PlaceOptions) -> bool:
     else:
         _show(problem, results, left_out)
     if options.out is not None:
-        _write(options.out, problem, report, results)
+        _write(options, problem, report, results)
     return not any(result.interrupted for result in results)
 
 
@@ -148,8 +149,13 @@ def _table(problem: PlacementProblem, results: list[Result]) -> Table:
     return table
 
 
-def _write(out: Path, problem: PlacementProblem, report: dict[str, Any], results: list[Result]) -> None:
+def _write(options: PlaceOptions, problem: PlacementProblem, report: dict[str, Any], results: list[Result]) -> None:
+    """Report, problem, and a picture of each placement; of an ISPD problem its solution as text too."""
+    out, kgraph = options.out, options.problem and kgraph_text(options.problem)
+    assert out is not None
     write_json(out / "placements.json", report)
     write_text(out / "problem.json", problem.to_json() + "\n")
     for result in results:
         draw(problem, result, out / f"{result.strategy}.png")
+        if kgraph:
+            write_text(out / f"{result.strategy}.paint", paint(problem, kgraph, result.placement))
