@@ -21,6 +21,7 @@ def test_kernels_are_listed_with_cycles_and_time(run: Run) -> None:
     assert "share of the copy bandwidth" in out
 
 
+@pytest.mark.slow
 def test_every_kernel_takes_the_same_cycles_on_both_engines(run: Run) -> None:
     code, out, _ = run("bench", "kernels", *SMALL, "--engine", "wavelet", "--json")
     assert code == 0

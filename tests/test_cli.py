@@ -313,6 +313,7 @@ def test_validate_says_what_is_wrong_with_a_file(run: Run, tmp_path: Path, text:
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_validate_checks_the_recorded_errors(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("validate", "--check")[0] == 0
     from wse_emu.hardware import wafer

@@ -94,7 +94,10 @@ def test_random_models_write_the_tokens_of_transformers(name: str, mapping: str,
     check(model, expected, mapping=mapping, shape=(7, 5))
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [pytest.param("llama", marks=SLOW), pytest.param("qwen2", marks=SLOW), "qwen3"])
 def test_random_models_write_the_same_tokens_on_jax(name: str, tmp_path: Path) -> None:
     original = random_models.make(next(known for known in random_models.NAMES if known.startswith(name)))
     expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], 8)

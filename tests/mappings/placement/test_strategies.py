@@ -42,6 +42,7 @@ def test_core_graphs_reach_the_best_found(name: str, mesh: tuple[int, int], best
     assert result.cost["hop_wavelets"] == pytest.approx(best, rel=1e-5), "volumes are kept with six digits"
 
 
+@pytest.mark.slow
 def test_nug30_is_solved() -> None:
     """Optimal: 6,124 (QAPLIB); a second is enough on a machine that does nothing else."""
     assert run_strategy(read_problem(Path("nug30")), "robust_tabu", seconds=3.0).cost["cost"] == 6124
