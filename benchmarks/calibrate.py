@@ -27,7 +27,7 @@ Specs = dict[str, WaferSpec]
 
 
 def main() -> None:
-    rows = {name: rows_of(name) for _, names, _ in FITTED for name in names}
+    rows = rows_by_set()
     specs = {name: load_wafer(name) for name in ("wse2", "wse3")}
     for wafer, names, constants in FITTED:
         chosen = [row for name in names for row in rows[name]]
@@ -41,10 +41,13 @@ def main() -> None:
     record(specs)
 
 
-def rows_of(name: str) -> list[MeasuredRow]:
-    """The shipped rows that end in the set ``name``."""
-    every = [row for path in shipped_files() for row in read_rows(path)]
-    return [row for row in every if any(one.name == name for one in validate([row])[0])]
+def rows_by_set() -> dict[str, list[MeasuredRow]]:
+    """The shipped rows by the set that they end in."""
+    found: dict[str, list[MeasuredRow]] = {}
+    for row in (row for path in shipped_files() for row in read_rows(path)):
+        for one in validate([row])[0]:
+            found.setdefault(one.name, []).append(row)
+    return found
 
 
 def fit(rows: Sequence[MeasuredRow], specs: Specs, wafer: str, constants: Sequence[str]) -> Specs:

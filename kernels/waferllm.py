@@ -150,6 +150,7 @@ def prefill_between(
 ) -> Body:
     """What one layer's prefill does between its GEMMs, on tiles of ``positions`` tokens × features on ``edge``² PEs.
 
+    Its steps one after another, each on inputs of the right shape, to be timed: no layer that computes anything.
     Norms and softmax work on rows of tiles, and combine them along x: one value a token.
     """
     _check_positions("prefill", positions, edge)
