@@ -52,12 +52,13 @@ def peak_activation_bytes(body: Body) -> int:
 def memory(program: Program, spec: WaferSpec) -> Memory:
     """SRAM of every region on the wafer ``spec``; regions that several calls share add up their weights and caches."""
     regions: dict[Region, dict[str, int]] = {}
+    peaks = {body: peak_activation_bytes(body) for body in program.bodies}
     tensors: dict[tuple[Region, str], Value] = {}
     for call in program.calls:
         parts = regions.setdefault(
             call.region, {"weights": 0, "kv_cache": 0, "activations": 0, "runtime": spec.runtime_bytes}
         )
-        parts["activations"] = max(parts["activations"], peak_activation_bytes(call.body))
+        parts["activations"] = max(parts["activations"], peaks[call.body])
         for value in call.body.weights + call.body.states:
             key = (call.region, call.prefix + value.name)
             if key not in tensors:

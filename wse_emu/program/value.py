@@ -1,6 +1,7 @@
 """A tensor on a region: what it is, how it lies, and how many bytes of it each PE holds."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Literal
 
@@ -30,7 +31,7 @@ class Value:
     partial: frozenset[str] = frozenset()
     slotted: bool = False
 
-    @property
+    @cached_property
     def block(self) -> tuple[int, ...]:
         """The shape of one PE's piece."""
         return self.layout.block(self.shape, self.rows, self.cols)
@@ -40,7 +41,7 @@ class Value:
         """(rows, outer columns, inner columns) that hold distinct blocks: how engines stack them."""
         return grid(self.layout, self.shape, self.rows, self.cols)
 
-    @property
+    @cached_property
     def block_elements(self) -> int:
         return prod(self.block)
 
