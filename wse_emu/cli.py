@@ -177,7 +177,9 @@ def place(  # noqa: PLR0917
         Path | None,
         typer.Option(help="nug30, VOPD, ispd-K, …; or a .json, .dat (QAPLIB), .kgraph (ISPD), .txt (core graph)."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Place a model instead: tiny, smollm2, a file or folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Place a model instead: tiny, llama-3.1-8b, a config.json, …")
+    ] = None,
     by: Annotated[str, typer.Option(help="What a block of the model is: layer, kernel or expert.")] = "layer",
     wafer: Annotated[str, typer.Option(help="For a model: wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
     context: Annotated[int, typer.Option(help="For a model: tokens that the KV cache holds.")] = 128,
@@ -214,14 +216,20 @@ def place(  # noqa: PLR0917
 @models_app.command("list")
 def list_models() -> None:
     """Models that are known by name, and whether they are here."""
+    from wse_emu.models.known import known_names, load_config
     from wse_emu.models.registry import load_model, model_names
 
+    for name in known_names():
+        config = load_config(name)
+        typer.echo(
+            f"{name:14} {config.family}, {config.parameters:,} parameters, {config.layers} layers: its shape alone"
+        )
     for name in model_names():
         try:
             config = load_model(name).config
-            typer.echo(f"{name:10} {config.family}, {config.parameters:,} parameters, {config.layers} layers")
+            typer.echo(f"{name:14} {config.family}, {config.parameters:,} parameters, {config.layers} layers")
         except WseError as error:
-            typer.echo(f"{name:10} not here: {error}")
+            typer.echo(f"{name:14} not here: {error}")
 
 
 @models_app.command("fetch")

@@ -2,6 +2,7 @@
 
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.fetch import cache_folder, fetch
+from wse_emu.models.known import known_names, load_config
 from wse_emu.models.model import Model
 from wse_emu.models.registry import load_model, model_names
 from wse_emu.models.rope import Rope, RopeScaling
@@ -18,7 +19,9 @@ __all__ = [
     "Weights",
     "cache_folder",
     "fetch",
+    "known_names",
     "layer_shapes",
+    "load_config",
     "load_model",
     "model_names",
     "tensor_shapes",

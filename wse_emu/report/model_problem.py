@@ -11,7 +11,7 @@ from wse_emu.mappings.placement.kernels import expert_problem, kernel_problem
 from wse_emu.mappings.placement.models import layer_problem
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.plan import Request
-from wse_emu.models.registry import load_model
+from wse_emu.models.known import load_config
 
 GRAINS = ("layer", "kernel", "expert")
 
@@ -38,7 +38,7 @@ def model_problem(options: ModelOptions, defects: str | None = None) -> Placemen
         raise WseError(f"--dtype {options.dtype}: float32, float16 or bfloat16 works")
     if options.grid is not None and options.by != "layer":
         raise WseError("--grid is the shape of a layer's region: it goes with --by layer")
-    config, spec = load_model(options.model).config, load_wafer(options.wafer)
+    config, spec = load_config(options.model), load_wafer(options.wafer)
     if not 1 <= options.positions <= config.context:
         raise WseError(f"--context {options.positions}: {options.model} has 1 to {config.context}")
     dead = Defects() if defects is None else read_defects(defects, spec.columns, spec.rows)
