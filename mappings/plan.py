@@ -34,8 +34,15 @@ class Request:
     """Rows and columns of the shared region, or of a layer's region; None: chosen by the timing model."""
     dtype: str = "float32"
     """Of weights, cache and activations on the PEs."""
+    position: int | None = None
+    """Of the token for which shapes are chosen; None: the middle of the cache."""
     defects: Defects = field(default_factory=Defects)
     """What regions and routes keep out of."""
+
+    @property
+    def at(self) -> int:
+        """The position for which shapes are chosen."""
+        return self.positions // 2 if self.position is None else self.position
 
     @cached_property
     def room(self) -> Room:

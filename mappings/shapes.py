@@ -1,6 +1,6 @@
 """Choosing the shape of a region: the fewest cycles that the timing model predicts, among the shapes that fit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.mesh import Mesh
@@ -14,6 +14,8 @@ Programmer = Callable[[Request, int, int, int], Program]
 """(request, rows, columns, columns that share a key-value head) -> the program of one token."""
 
 Room = Callable[[int, int], bool]
+Looked = tuple[int, ...]
+"""What is said of a shape, the most important first, less is better; at its end rows, columns, shared columns."""
 
 
 def _anywhere(_rows: int, _cols: int) -> bool:
@@ -47,56 +49,46 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
     else:
         config, spec = request.config, request.spec
         grid = extents(config.hidden, spec.rows), extents(config.intermediate, spec.columns)
-    tried = _Tried(request, program, room)
-    fitting = tried.search(*grid)
-    if not fitting and tried.crowded:
-        raise _no_room(request, what, *min(tried.crowded, key=lambda shape: shape[0] * shape[1]))
+    crowded: list[tuple[int, int]] = []
+
+    def look(rows: int, cols: int) -> Looked | None:
+        inner = inner_columns(request.config, cols)[-1]
+        made = program(request, rows, cols, inner)
+        if not memory(made, request.spec).fits:
+            return None
+        if not room(rows, cols):
+            crowded.append((rows, cols))
+            return None
+        return _cycles(request, made), rows, cols, inner
+
+    fitting = search_shapes(*grid, look)
+    if not fitting and crowded:
+        raise _no_room(request, what, *min(crowded, key=lambda shape: shape[0] * shape[1]))
     if not fitting:
         rows, cols = grid[0][-1], grid[1][-1]
         raise too_large(request, program(request, rows, cols, inner_columns(request.config, cols)[-1]), what)
     return min(_finalists(request, program, fitting[:3]))[1:]
 
 
-class _Tried:
-    """Shapes that were looked at, and what came of them."""
+def search_shapes(rows: list[int], cols: list[int], look: Callable[[int, int], Looked | None]) -> list[Looked]:
+    """What ``look`` (rows, columns) says of the shapes that it is asked for, the best first; None: it does not fit.
 
-    def __init__(self, request: Request, program: Programmer, room: Room) -> None:
-        self._request, self._program, self._room = request, program, room
-        self._known: dict[tuple[int, int], tuple[int, int, int, int] | None] = {}
-        self.crowded: list[tuple[int, int]] = []
-        """Rows and columns that fit the SRAM, but that the wafer has no room for."""
+    A coarse grid, then the neighbours of the best for as long as that helps; all shapes where nothing fits so.
+    """
+    known: dict[tuple[int, int], Looked | None] = {}
 
-    def search(self, rows: list[int], cols: list[int]) -> list[tuple[int, int, int, int]]:
-        """(cycles, rows, columns, columns that share a head) of what fits, the fewest cycles first.
+    def ask(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Looked]:
+        inside = [(i, j) for i, j in places if 0 <= i < len(rows) and 0 <= j < len(cols)]
+        known.update({(i, j): look(rows[i], cols[j]) for i, j in inside if (i, j) not in known})
+        return {place: one for place in inside if (one := known[place]) is not None}
 
-        A coarse grid, then the neighbours of the best for as long as that helps; all shapes where nothing fits so.
-        """
-        coarse = [(i, j) for i in _every(COARSE, len(rows)) for j in _every(COARSE, len(cols))]
-        everything = [(i, j) for i in range(len(rows)) for j in range(len(cols))]
-        for places in (coarse, everything):
-            found = {place: one for place in places if (one := self._look(rows[place[0]], cols[place[1]]))}
-            if found:
-                break
-        while True:
-            best = sorted(found, key=lambda place: found[place])[:FEW]
-            beside = {(i + a, j + b) for i, j in best for a in (-1, 0, 1) for b in (-1, 0, 1)} - found.keys()
-            new = {(i, j): self._look(rows[i], cols[j]) for i, j in beside if 0 <= i < len(rows) and 0 <= j < len(cols)}
-            found |= {place: one for place, one in new.items() if one}
-            if sorted(found, key=lambda place: found[place])[:FEW] == best:
-                return sorted(found.values())
-
-    def _look(self, rows: int, cols: int) -> tuple[int, int, int, int] | None:
-        """Cycles and shape; None if it does not fit."""
-        if (rows, cols) not in self._known:
-            inner = inner_columns(self._request.config, cols)[-1]
-            made, found = self._program(self._request, rows, cols, inner), None
-            if memory(made, self._request.spec).fits:
-                if self._room(rows, cols):
-                    found = _cycles(self._request, made), rows, cols, inner
-                else:
-                    self.crowded.append((rows, cols))
-            self._known[rows, cols] = found
-        return self._known[rows, cols]
+    found = ask((i, j) for i in _every(COARSE, len(rows)) for j in _every(COARSE, len(cols)))
+    found = found or ask((i, j) for i in range(len(rows)) for j in range(len(cols)))
+    best: list[tuple[int, int]] = []
+    while best != (new := sorted(found, key=lambda place: found[place])[:FEW]):
+        best = new
+        found |= ask((i + a, j + b) for i, j in best for a in (-1, 0, 1) for b in (-1, 0, 1))
+    return sorted(found.values())
 
 
 def _every(step: int, count: int) -> list[int]:
@@ -120,11 +112,10 @@ def _no_room(request: Request, what: str, rows: int, cols: int) -> WseError:
     return WseError(f"{what}: {name} has no room for so many; the mapping `shared`, or a larger wafer, works")
 
 
-def _finalists(
-    request: Request, program: Programmer, best: list[tuple[int, int, int, int]]
-) -> Iterator[tuple[int, int, int, int]]:
+def _finalists(request: Request, program: Programmer, best: list[Looked]) -> Iterator[tuple[int, int, int, int]]:
     """The best shapes with every number of columns that a head may be spread over."""
-    yield from best
+    for cycles, rows, cols, inner in best:
+        yield cycles, rows, cols, inner
     for _, rows, cols, _ in best:
         for inner in inner_columns(request.config, cols)[:-1]:
             made = program(request, rows, cols, inner)
@@ -133,7 +124,7 @@ def _finalists(
 
 
 def _cycles(request: Request, program: Program) -> int:
-    return request.estimator.program_cycles(program, request.positions // 2)
+    return request.estimator.program_cycles(program, request.at)
 
 
 def extents(size: int, most: int) -> list[int]:
