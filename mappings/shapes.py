@@ -1,6 +1,7 @@
 """Choosing the shape of a region: the fewest cycles that the timing model predicts, among the shapes that fit."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.mesh import Mesh
@@ -127,6 +128,7 @@ def _cycles(request: Request, program: Program) -> int:
     return request.estimator.program_cycles(program, request.at)
 
 
+@lru_cache(maxsize=256)
 def extents(size: int, most: int) -> list[int]:
     """Extents up to ``most`` that cut ``size`` with little padding: the smallest for each of some block sizes."""
     most = min(most, size)

@@ -436,3 +436,35 @@ def test_the_docs_show_the_table_that_the_command_prints(run: Run) -> None:
     )
     assert len(shown) >= 6
     assert [line for line in shown if line.strip() != "…" and line not in printed] == []
+
+
+def test_estimate_says_what_wafers_would_do(run: Run) -> None:
+    code, out, _ = run("estimate", "--model", "llama-3.1-8b", "--gpu", "B200")
+    assert code == 0
+    for expected in ("llama-3.1-8b on 1 × wse3", "for each user", "one B200, one user", "bound by:", "KV cache"):
+        assert expected in out
+    code, out, _ = run("estimate", "--model", "tiny", "--users", "4", "--context", "64", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["tokens_per_second_total"] == pytest.approx(4 * report["tokens_per_second_per_user"])
+    assert sum(report["cycles_by_kernel"].values()) == pytest.approx(report["cycles_per_token"])
+    assert {"wafers", "bound_by", "sram", "kv_capacity_tokens", "energy_j_per_token", "levels"} <= report.keys()
+    assert len(report["baseline"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "gpt-9"), "no model 'gpt-9': known shapes are llama-3.1-8b"),
+        (("--model", "tiny", "--users", "0"), "0 users: at least 1 works"),
+        (("--model", "tiny", "--gpu", "TPU"), "TPU"),
+        (("--model", "tiny", "--precision", "int1"), "--precision int1: float32, float16 or bfloat16 works"),
+        (("--model", "llama-3.1-70b", "--wafers", "2"), "fit 2 wse3 in no way; by bytes alone they take 4"),
+        ((), "Missing option '--model'"),
+    ],
+)
+def test_estimate_says_what_is_wrong(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = run("estimate", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -213,6 +213,25 @@ def place(  # noqa: PLR0917
         raise typer.Exit(INTERRUPTED)
 
 
+@app.command("estimate")
+def estimate_command(  # noqa: PLR0917
+    model: Annotated[str, typer.Option(help="llama-3.1-8b, llama-3.1-405b, a config.json, a .gguf file, …")],
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    wafers: Annotated[int | None, typer.Option(help="At most so many.  [default: as many as it takes]")] = None,
+    users: Annotated[int, typer.Option(help="At work at once.")] = 1,
+    context: Annotated[int | None, typer.Option(help="Tokens in each user's cache.  [default: 8,192 at most]")] = None,
+    precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float16",
+    gpu: Annotated[
+        list[str] | None, typer.Option(help="Beside it: A100, H100, …; several work.  [default: all]")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """What wafers would do with a model, from its shape alone: tokens/s, how many wafers, what limits it."""
+    from wse_emu.report.estimate import EstimateOptions, run_estimate
+
+    run_estimate(EstimateOptions(model, wafer, wafers, users, context, precision, gpu or [], json_output))
+
+
 @models_app.command("list")
 def list_models() -> None:
     """Models that are known by name, and whether they are here."""

@@ -1,0 +1,110 @@
+"""Estimates from shapes alone: against whole plans, a small simulation of the stages, and arithmetic by hand."""
+
+import heapq
+from math import ceil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wse_emu.engines.estimate import Estimator
+from wse_emu.engines.wafer_clock import TimingEngine
+from wse_emu.errors import WseError
+from wse_emu.hardware import load_wafer
+from wse_emu.mappings.plan import Request
+from wse_emu.mappings.registry import make_plan
+from wse_emu.models.known import load_config
+from wse_emu.wafers import Workload, estimate
+from wse_emu.wafers.layout import crossing_cycles
+from wse_emu.wafers.workload import least_wafers
+
+WSE3 = load_wafer("wse3")
+
+
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_two_layers_stand_for_all_of_them(mapping: str) -> None:
+    """The whole program of tiny on one mini, run by the timing engine, against the estimate's extrapolation."""
+    config, spec = load_config("tiny"), load_wafer("mini")
+    found = {one.mapping: one for one in _layouts("tiny", "mini", Workload(1, 128, "float32"))}[mapping]
+    request = Request(config, spec, 128, "auto", Estimator(spec), shape=found.region)
+    plan = make_plan(mapping, request)
+    assert found.cycles_per_token == pytest.approx(TimingEngine(plan.program, spec).token(64).cycles, rel=0.03)
+
+
+def _layouts(model: str, wafer: str, workload: Workload) -> list:  # type: ignore[type-arg]
+    from wse_emu.wafers.pipeline import Pipelined
+    from wse_emu.wafers.shared import Shared
+
+    return [layout(load_config(model), load_wafer(wafer), workload).best(None) for layout in (Shared, Pipelined)]
+
+
+def test_bytes_on_a_pe_are_those_of_a_whole_plan() -> None:
+    found = _layouts("llama-3.1-8b", "wse3", Workload(1, 4096))[0]
+    request = Request(
+        load_config("llama-3.1-8b"), WSE3, 4096, "auto", Estimator(WSE3), shape=found.region, dtype="float16"
+    )
+    (parts,) = make_plan("shared", request).memory.by_region.values()
+    assert found.pe_bytes["kv_cache"] == parts["kv_cache"]
+    assert found.pe_bytes["weights"] <= parts["weights"], "the plan's count embedding and head too"
+    assert found.pe_bytes["working"] <= parts["activations"] + parts["runtime"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(stages=st.lists(st.integers(1, 50), min_size=1, max_size=8), users=st.integers(1, 20))
+def test_the_steady_state_is_that_of_a_simulation(stages: list[int], users: int) -> None:
+    """Tokens of ``users`` go around stages that work on one at a time: the rate is min(users / Σ t, 1 / max t)."""
+    rounds = 200
+    free, done = [0] * len(stages), 0
+    queue = [(0, user, 0) for user in range(users)]
+    ends: list[int] = []
+    while done < rounds * users:
+        time, user, stage = heapq.heappop(queue)
+        free[stage] = max(time, free[stage]) + stages[stage]
+        if stage == len(stages) - 1:
+            done += 1
+            ends.append(free[stage])
+        heapq.heappush(queue, (free[stage], user, (stage + 1) % len(stages)))
+    half = len(ends) // 2
+    ends.sort()
+    measured = (len(ends) - 1 - half) / (ends[-1] - ends[half])
+    assert measured == pytest.approx(min(users / sum(stages), 1 / max(stages)), rel=0.06)
+
+
+def test_more_users_share_what_there_is() -> None:
+    totals, each = [], []
+    for users in (1, 4, 16):
+        found = estimate(load_config("llama-3.1-8b"), WSE3, Workload(users, 1024))
+        totals.append(found.tokens_per_second_total)
+        each.append(found.tokens_per_second_per_user)
+        assert found.tokens_per_second_total == pytest.approx(users * found.tokens_per_second_per_user)
+        assert found.wafers >= least_wafers(load_config("llama-3.1-8b"), WSE3, Workload(users, 1024))
+        assert found.kv_capacity_tokens >= users * 1024
+    assert totals == sorted(totals)
+
+
+def test_a_large_model_takes_the_wafers_that_its_bytes_need() -> None:
+    """405 billion parameters of 2 bytes are 18.7 wafers of 43.4 GB; padding and the runtime take the rest."""
+    config = load_config("llama-3.1-405b")
+    found = estimate(config, WSE3, Workload(1, 4096))
+    assert ceil(2 * config.parameters / (WSE3.pes * WSE3.sram_bytes)) == 19
+    assert 19 < found.wafers <= 30
+    assert found.cycles_by_kernel["between wafers"] == pytest.approx(
+        found.wafers * (5e-6 + 16384 * 16 / 1.2e12) * 1.1e9
+    ), "the hidden state at 1.2 Tb/s, and 5 µs, out of one wafer and into the next"
+    assert crossing_cycles(config, WSE3, "float16") * found.wafers == found.cycles_by_kernel["between wafers"]
+
+
+@pytest.mark.parametrize(
+    ("workload", "wafers", "said"),
+    [
+        (Workload(0), None, "0 users: at least 1 works"),
+        (Workload(1, 0), None, "a context of 0 tokens: 1 to 131,072"),
+        (Workload(1, 200_000), None, "a context of 200,000 tokens: 1 to 131,072"),
+        (Workload(1), 0, "0 wafers: at least 1 works"),
+        (Workload(1000, 8192), 1, "fit 1 wse3 in no way; by bytes alone they take 28"),
+        (Workload(1, 64, "int3"), None, "precision 'int3'"),
+    ],
+)
+def test_what_no_wafer_does(workload: Workload, wafers: int | None, said: str) -> None:
+    with pytest.raises(WseError, match=said):
+        estimate(load_config("llama-3.1-8b"), WSE3, workload, wafers)

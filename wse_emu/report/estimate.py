@@ -1,0 +1,94 @@
+"""`wse-emu estimate`: what wafers would do with a model, and GPUs beside them, from its shape alone."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from wse_emu.baseline import baselines
+from wse_emu.errors import WseError
+from wse_emu.hardware.gpu import load_gpu
+from wse_emu.hardware.wafer import load_wafer
+from wse_emu.models.known import load_config
+from wse_emu.program.value import ITEMSIZE
+from wse_emu.wafers import Workload, estimate
+
+LEVELS = {
+    "cycles_by_kernel": "timing model; between wafers an estimate",
+    "tokens_per_second_per_user": "timing model, and an estimate of queueing and of the ways between wafers",
+    "tokens_per_second_total": "estimate: stages that work on a token each",
+    "wafers": "estimate: bytes of weights, caches, activations and runtime",
+    "energy_j_per_token": "estimate: 23 kW a system",
+    "baseline": "estimate",
+}
+
+
+@dataclass(frozen=True)
+class EstimateOptions:
+    """The options of `wse-emu estimate`."""
+
+    model: str
+    wafer: str
+    wafers: int | None
+    users: int
+    context: int | None
+    precision: str
+    gpus: list[str]
+    json_output: bool
+
+
+def run_estimate(options: EstimateOptions) -> None:
+    """Estimate and show. Raises WseError for what the user got wrong."""
+    config, spec = load_config(options.model), load_wafer(options.wafer)
+    if options.precision not in {"float32", "float16", "bfloat16"}:
+        raise WseError(f"--precision {options.precision}: float32, float16 or bfloat16 works")
+    for name in options.gpus:
+        load_gpu(name)
+    workload = Workload(options.users, options.context or min(8192, config.context), options.precision)
+    found = estimate(config, spec, workload, options.wafers)
+    gpus = baselines(config, weight_bytes=ITEMSIZE[options.precision], position=workload.position)
+    report = {
+        "model": options.model,
+        "wafer": spec.name,
+        "workload": asdict(workload),
+        **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
+        "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
+        "baseline": [asdict(gpu) for gpu in gpus if not options.gpus or gpu.gpu in options.gpus],
+        "levels": LEVELS,
+    }
+    if options.json_output:
+        print(json.dumps(report))  # noqa: T201
+    else:
+        Console().print(_table(report))
+
+
+def _table(report: dict[str, Any]) -> Table:
+    title = f"{report['model']} on {report['wafers']} × {report['wafer']}, mapping {report['mapping']}"
+    table = Table("", "", "", title=title, title_justify="left", show_header=False, box=SIMPLE, pad_edge=False)
+    table.columns[1].justify = "right"
+    asked = report["workload"]
+    table.add_row("users, context", f"{asked['users']:,} × {asked['context']:,} tokens", asked["dtype"])
+    each, total = report["tokens_per_second_per_user"], report["tokens_per_second_total"]
+    table.add_row("[bold]for each user[/]", f"[bold]{each:,.0f}[/] tokens/s", "timing model")
+    table.add_row("[bold]in total[/]", f"[bold]{total:,.0f}[/] tokens/s", "estimate")
+    for gpu in report["baseline"]:
+        fits = gpu["tokens_per_second"] > 0
+        speed = f"{gpu['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
+        table.add_row(f"one {gpu['gpu']}, one user", speed, f"estimate, {gpu['bound_by']}" if fits else "estimate")
+    table.add_section()
+    rows, cols = report["region"]
+    table.add_row("a layer lies on", f"{rows} rows × {cols} columns", f"bound by: {report['bound_by']}")
+    table.add_row("cycles a token", f"{report['cycles_per_token']:,.0f}", "timing model")
+    for name, cycles in sorted(report["cycles_by_kernel"].items(), key=lambda item: -item[1]):
+        if round(cycles):
+            table.add_row(f"  {name}", f"{cycles:,.0f}", f"{cycles / report['cycles_per_token']:.1%}")
+    table.add_section()
+    sram = report["sram"]
+    used = sum(size for name, size in sram.items() if name != "capacity")
+    table.add_row("fullest PE", f"{used:,} of {sram['capacity']:,} bytes", "layers' weights and caches, activations")
+    table.add_row("KV cache", f"{report['kv_capacity_tokens']:,} tokens", "would fit, of all users together")
+    table.add_row("energy", f"{report['energy_j_per_token']:,.2f} J a token", "estimate: 23 kW a system")
+    return table

@@ -1,0 +1,13 @@
+"""What wafers would do with a model: from its shape alone, without a weight. Cycles by the timing engine.
+
+Layers are split over as few wafers as hold the weights and all users' caches. Two ways to lay them are looked at: on
+one region of each wafer, all of whose PEs work on every layer (`shared`: the fewest cycles for one user), or on a
+region each (`pipeline`: as many users at work as there are layers). Embedding and head lie on one wafer; a token goes
+around all of them, out by one's edge and in by the next one's.
+"""
+
+from wse_emu.wafers.estimate import estimate
+from wse_emu.wafers.layout import WaferEstimate
+from wse_emu.wafers.workload import Workload
+
+__all__ = ["WaferEstimate", "Workload", "estimate"]

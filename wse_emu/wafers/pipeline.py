@@ -1,0 +1,53 @@
+"""A region for each layer, and one for embedding and head."""
+
+from bisect import bisect_left
+from dataclasses import replace
+from math import ceil
+
+from wse_emu.fabric.region import Region
+from wse_emu.mappings.layers import Pipeline
+from wse_emu.mappings.shapes import extents
+from wse_emu.program import Program
+from wse_emu.wafers.layout import BETWEEN, ENDS, TIMED, PeRoom, WaferLayout
+
+
+class Pipelined(WaferLayout):
+    """A region for each layer, and one for embedding and head."""
+
+    name = "pipeline"
+
+    def wafers(self, rows: int, cols: int, inner: int) -> int | None:
+        room = self.room(rows, cols, inner)
+        ends = self.ends_columns(rows)
+        if room.layer + room.working > self.spec.sram_bytes or ends is None:
+            return None
+        places = (self.spec.rows // rows) * (self.spec.columns // cols)
+        return ceil((self.config.layers + ceil(ends / cols)) / places)
+
+    def ends_columns(self, rows: int) -> int | None:
+        """The fewest columns on which embedding and head fit; None if no wafer has so many."""
+        choices = extents(self.config.vocabulary, self.spec.columns)
+        free = self.spec.sram_bytes - self.spec.runtime_bytes
+        place = bisect_left(choices, True, key=lambda cols: self.ends_bytes(rows, cols) * 1.1 <= free)
+        return choices[place] if place < len(choices) else None
+
+    def program(self, rows: int, cols: int, inner: int) -> Program:
+        ends = self.ends_columns(rows)
+        assert ends is not None
+        request = replace(self.request, config=replace(self.config, layers=min(TIMED, self.config.layers)))
+        pipeline = Pipeline(request, rows, cols, inner, ends)
+        regions, x, y = [], 0, 0
+        for width in pipeline.widths:
+            if x + width > self.spec.columns:
+                x, y = 0, (y + rows) % max(rows, self.spec.rows - rows + 1)
+            regions.append(Region(x, y, width, rows))
+            x += width
+        return pipeline.program(regions)
+
+    def stage_cycles(self, kernels: dict[str, float], _wafers: int) -> float:
+        ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
+        layers = sum(kernels.values()) - ends - kernels[BETWEEN]
+        return max(ends, layers / self.config.layers)
+
+    def held(self, _room: PeRoom, _wafers: int) -> int:
+        return 1

@@ -1,0 +1,46 @@
+"""One region of each wafer for all its layers."""
+
+from math import ceil
+
+from wse_emu.fabric.region import Region
+from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body
+from wse_emu.program import Call, Program
+from wse_emu.wafers.layout import BETWEEN, ENDS, TIMED, PeRoom, WaferLayout
+
+
+class Shared(WaferLayout):
+    """One region of each wafer for all its layers."""
+
+    name = "shared"
+
+    def wafers(self, rows: int, cols: int, inner: int) -> int | None:
+        room = self.room(rows, cols, inner)
+        free = self.spec.sram_bytes - room.working
+        most, beside_ends = free // room.layer, (free - room.ends) // room.layer
+        if most < 1 or beside_ends < 0:
+            return None
+        return 1 + ceil(max(0, self.config.layers - beside_ends) / most)
+
+    def program(self, rows: int, cols: int, inner: int) -> Program:
+        config, style, region = self.config, self.request.style, Region(0, 0, cols, rows)
+        body = self.layer(rows, cols, inner)
+        layers = [Call(body, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(TIMED)]
+        angles = angles_body(Shapes(config, cols, inner), style, rows)
+        return Program(
+            "shared",
+            (
+                Call(embed_body(config, style, rows, cols), region, ("token",), ("hidden",)),
+                Call(angles, region, (), ("cos", "sin")),
+                *layers[: config.layers],
+                Call(head_body(config, style, rows, cols), region, ("hidden",), ("logits", "token")),
+            ),
+        )
+
+    def stage_cycles(self, kernels: dict[str, float], wafers: int) -> float:
+        ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
+        layers = sum(kernels.values()) - ends - kernels[BETWEEN]
+        return max(layers / wafers, ends) if wafers > 1 else layers + ends
+
+    def held(self, room: PeRoom, wafers: int) -> int:
+        most = (self.spec.sram_bytes - room.working) // room.layer
+        return min(most, self.config.layers) if wafers > 1 else self.config.layers

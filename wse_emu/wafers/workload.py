@@ -1,0 +1,42 @@
+"""What is asked of wafers, and whether it can be."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from wse_emu.errors import WseError
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.models.config import ModelConfig
+from wse_emu.program.value import ITEMSIZE
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is asked: ``users`` at work at once, each with ``context`` tokens in the cache and halfway through it."""
+
+    users: int = 1
+    context: int = 4096
+    dtype: str = "float16"
+
+    @property
+    def position(self) -> int:
+        """Of the token that is timed."""
+        return self.context // 2
+
+
+def check_workload(config: ModelConfig, workload: Workload, wafers: int | None = None) -> None:
+    """WseError for zero users, no context, more context than the model has, or no wafer."""
+    if workload.users < 1:
+        raise WseError(f"{workload.users} users: at least 1 works")
+    if not 1 <= workload.context <= config.context:
+        raise WseError(f"a context of {workload.context:,} tokens: 1 to {config.context:,}, the model's, work")
+    if workload.dtype not in ITEMSIZE:
+        raise WseError(f"precision {workload.dtype!r}: what works: float32, float16, bfloat16")
+    if wafers is not None and wafers < 1:
+        raise WseError(f"{wafers} wafers: at least 1 works")
+
+
+def least_wafers(config: ModelConfig, spec: WaferSpec, workload: Workload) -> int:
+    """Wafers that have as many bytes as weights and caches take."""
+    cache = 2 * config.layers * config.kv_width * workload.users * workload.context
+    room = spec.pes * (spec.sram_bytes - spec.runtime_bytes)
+    return ceil((config.parameters + cache) * ITEMSIZE[workload.dtype] / room)
