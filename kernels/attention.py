@@ -4,8 +4,19 @@ from wse_emu.kernels.gemv import gemv
 from wse_emu.program import Builder, Value
 
 
-def attend(b: Builder, query: Value, keys: Value, values: Value, *, scale: float) -> Value:
+def attend(
+    b: Builder,
+    query: Value,
+    keys: Value,
+    values: Value,
+    *,
+    scale: float,
+    softcap: float | None = None,
+    window: int | None = None,
+) -> Value:
     """softmax(query · keysᵀ · scale) · values for the token at hand.
+
+    With ``softcap`` the scores are soft-capped; with ``window`` only the last so many positions count.
 
     query (kv, repeat, *dims), keys (positions, kv, *dims), values (positions, kv, dims); the result
     (kv, repeat, dims) is copied along y. Every row's softmax covers its own positions; the rows' maxima, then their
@@ -14,7 +25,9 @@ def attend(b: Builder, query: Value, keys: Value, values: Value, *, scale: float
     scores = b.local("scores", query, keys, scale=scale)
     if "x" in scores.partial:
         scores = b.all_reduce(scores, axis="x", group=query.layout.inner)
-    scores = b.local("mask", scores, rows=b.rows)
+    if softcap is not None:
+        scores = b.local("soft_cap", scores, cap=softcap)
+    scores = b.local("mask", scores, rows=b.rows, **({} if window is None else {"window": window}))
     best = b.all_reduce(b.local("best_score", scores), axis="y", combine="max")
     weights = b.local("exp_difference", scores, best)
     mixed, total = b.all_reduce(*b.local("weigh_values", weights, values), axis="y")
@@ -22,7 +35,9 @@ def attend(b: Builder, query: Value, keys: Value, values: Value, *, scale: float
     return result
 
 
-def project(b: Builder, w: Value, mixed: Value, residual: Value) -> Value:
-    """Residual + w @ mixed.  w (n, kv, repeat, dims); residual (n,) lies ("y",)."""
-    result: Value = b.local("add", residual, gemv(b, w, mixed))
+def project(b: Builder, w: Value, mixed: Value, bias: Value | None = None) -> Value:
+    """W @ mixed, plus bias.  w (n, kv, repeat, dims); the result (n,) lies ("y",), as bias does."""
+    result = gemv(b, w, mixed)
+    if bias is not None:
+        result = b.local("add", result, bias)
     return result

@@ -1,4 +1,4 @@
-"""The bodies of a decoder of the Llama family, and the weights that each of their values needs.
+"""The bodies of a decoder, and the weights that each of their values needs.
 
 The hidden state (hidden,) lies ("y",) between layers. Queries, keys and values are one GEMV of shape
 (kv, repeat + 2, *pairs): a key-value head's queries, its key and its value lie on the same columns of PEs.
@@ -11,17 +11,19 @@ import numpy as np
 from wse_emu.kernels.attention import attend, project
 from wse_emu.kernels.embed import embed, lm_head
 from wse_emu.kernels.gemv import gemv
-from wse_emu.kernels.mlp import swiglu_mlp
-from wse_emu.kernels.norm import head_norm, rms_norm
+from wse_emu.kernels.mlp import mlp
+from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm
 from wse_emu.kernels.rope import angles, rope
 from wse_emu.kernels.sample import argmax
-from wse_emu.models.config import ModelConfig
-from wse_emu.models.weights import Weights
+from wse_emu.models.config import LayerKind, ModelConfig
+from wse_emu.models.weights import ROW_TABLES, Weights
 from wse_emu.program import Body, Builder, Layout, Value
 from wse_emu.program.builder import Chooser
 
 HIDDEN = Layout(("y",))
 SCALAR = Layout((None,))
+ALIKE = LayerKind()
+"""The kind of every layer of a model whose layers are all alike."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,27 @@ def embed_body(config: ModelConfig, style: Style, rows: int, cols: int) -> Body:
     b = style.builder("embed", rows, cols)
     token = b.input("token", (1,), SCALAR, "int32")
     table = b.weight("embedding", (config.vocabulary, config.hidden), Layout(("x", "y")))
+    positions = None
+    if config.learned_positions:
+        positions = b.weight("position_embedding", (config.context, config.hidden), Layout(("x", "y")))
     with b.kernel("embedding"):
         token = b.host_in(token, blocking=False)
-        return b.build(embed(b, table, token))
+        return b.build(embed(b, table, token, positions, scale=config.embedding_scale))
 
 
-def angles_body(shapes: Shapes, style: Style, rows: int) -> Body:
-    """() -> cos, sin of the token's rotary angles."""
+def angle_names(config: ModelConfig, kind: LayerKind = ALIKE) -> tuple[str, ...]:
+    """A program's names for the cos and sin that layers of that kind take; none where nothing rotates."""
+    if not config.rope.rotates:
+        return ()
+    local = "local_" if config.rope_of(kind) != config.rope else ""
+    return f"{local}cos", f"{local}sin"
+
+
+def angles_body(shapes: Shapes, style: Style, rows: int, kind: LayerKind = ALIKE) -> Body:
+    """() -> cos, sin of the token's rotary angles in layers of that kind."""
     b = style.builder("angles", rows, shapes.cols)
-    frequencies = b.weight("rope", (shapes.config.head_dim // 2,), shapes.frequencies())
+    name = "rope" if shapes.config.rope_of(kind) == shapes.config.rope else "local_rope"
+    frequencies = b.weight(name, (shapes.config.head_dim // 2,), shapes.frequencies())
     with b.kernel("rope"):
         return b.build(*angles(b, frequencies))
 
@@ -98,64 +112,108 @@ def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_hos
     """
     b = style.builder("head", rows, cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
-    norm = b.weight("final_norm", (config.hidden,), HIDDEN)
     name = "embedding" if config.tied_embeddings else "lm_head"
     table = b.weight(name, (config.vocabulary, config.hidden), Layout(("x", "y")))
-    with b.kernel("norm"):
-        hidden = rms_norm(b, hidden, norm, epsilon=config.norm_epsilon)
+    hidden = _norm(b, config, hidden, "final_norm")
     with b.kernel("lm_head"):
-        logits = lm_head(b, table, hidden)
+        logits = lm_head(b, table, hidden, softcap=config.logit_softcap)
     with b.kernel("sample"):
         token = argmax(b, logits)
         b.host_out(logits if on_host else token, blocking=on_host)
     return b.build(logits, token)
 
 
-def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int) -> Body:
-    """Hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP."""
+def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int, kind: LayerKind = ALIKE) -> Body:
+    """Hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP.
+
+    Without cos and sin where nothing rotates.
+    """
     config = shapes.config
     b = style.builder("layer", rows, shapes.cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
     half = config.head_dim // 2
-    cos, sin = (b.input(part, (half,), shapes.frequencies()) for part in ("cos", "sin"))
-    hidden = _attention(b, shapes, hidden, (cos, sin), positions)
-    norm = b.weight("mlp_norm", (config.hidden,), HIDDEN)
-    gate_up = b.weight("gate_up", (2, config.intermediate, config.hidden), Layout((None, "x", "y")))
-    down = b.weight("down", (config.hidden, config.intermediate), Layout(("y", "x")))
+    angle = tuple(b.input(part, (half,), shapes.frequencies()) for part in ("cos", "sin") if config.rope.rotates)
+    mixed = _attention(b, shapes, _norm(b, config, hidden, "attention_norm"), angle, positions, kind)
+    attended = _add_output(b, config, hidden, mixed, "attention", "output")
+    before = hidden if config.parallel_residual else attended
+    wide = _mlp(b, config, _norm(b, config, before, "mlp_norm"))
+    return b.build(_add_output(b, config, attended, wide, "mlp", "mlp"))
+
+
+def _norm(b: Builder, config: ModelConfig, hidden: Value, name: str) -> Value:
+    weight = b.weight(name, (config.hidden,), HIDDEN)
     with b.kernel("norm"):
-        normed = rms_norm(b, hidden, norm, epsilon=config.norm_epsilon)
+        if config.norm == "rms":
+            return rms_norm(b, hidden, weight, epsilon=config.norm_epsilon)
+        bias = b.weight(f"{name}_bias", (config.hidden,), HIDDEN)
+        return layer_norm(b, hidden, weight, bias, epsilon=config.norm_epsilon)
+
+
+def _add_output(  # noqa: PLR0917
+    b: Builder, config: ModelConfig, residual: Value, output: Value, part: str, kernel: str
+) -> Value:
+    """Residual + output of a part of the layer, which passes a norm of its own in some families."""
+    if config.post_norms:
+        output = _norm(b, config, output, f"{part}_post_norm")
+    with b.kernel(kernel):
+        result: Value = b.local("add", residual, output)
+    return result
+
+
+def _mlp(b: Builder, config: ModelConfig, normed: Value) -> Value:
+    """What the MLP adds to the residual."""
+    name, front = ("gate_up", (2,)) if config.gated else ("up", ())
+    across = Layout((*(None,) * len(front), "x", "y"))
+    inward = b.weight(name, (*front, config.intermediate, config.hidden), across)
+    down = b.weight("down", (config.hidden, config.intermediate), Layout(("y", "x")))
+    biases = None
+    if config.mlp_bias:
+        bias = b.weight(f"{name}_bias", (*front, config.intermediate), Layout(across.dims[:-1]))
+        biases = bias, b.weight("down_bias", (config.hidden,), HIDDEN)
     with b.kernel("mlp"):
-        return b.build(swiglu_mlp(b, gate_up, down, normed, hidden))
+        return mlp(b, inward, down, normed, activation=config.activation, gated=config.gated, biases=biases)
 
 
-def _attention(b: Builder, shapes: Shapes, hidden: Value, angle: tuple[Value, Value], positions: int) -> Value:
+def _attention(  # noqa: PLR0917
+    b: Builder, shapes: Shapes, normed: Value, angle: tuple[Value, ...], positions: int, kind: LayerKind
+) -> Value:
+    """What attention adds to the residual."""
     config, repeat = shapes.config, shapes.repeat
-    norm = b.weight("attention_norm", (config.hidden,), HIDDEN)
     out = b.weight("o", (config.hidden, config.kv_heads, repeat, *shapes.pairs), shapes.heads("y"))
+    bias = b.weight("o_bias", (config.hidden,), HIDDEN) if config.output_bias else None
     cache_layout = Layout(("y", "x.outer", *shapes.pair_dims), shapes.inner)
     keys, values = (
         b.state(part, (positions, config.kv_heads, *shapes.pairs), cache_layout) for part in ("keys", "values")
     )
-    with b.kernel("norm"):
-        normed = rms_norm(b, hidden, norm, epsilon=config.norm_epsilon)
     with b.kernel("qkv"):
         heads = _heads(b, shapes, normed)
         both = b.local("take", heads, start=0, stop=repeat + 1)
         value = b.local("take", heads, start=repeat + 1, stop=repeat + 2)
+    query, key = _turned(b, shapes, both, angle)
+    window = config.window if kind.windowed else None
+    with b.kernel("attention"):
+        b.append(keys, key)
+        b.append(values, value)
+        mixed = attend(
+            b, query, keys, values, scale=config.score_scale, softcap=config.attention_softcap, window=window
+        )
+    with b.kernel("output"):
+        return project(b, out, mixed, bias)
+
+
+def _turned(b: Builder, shapes: Shapes, both: Value, angle: tuple[Value, ...]) -> tuple[Value, Value]:
+    """Queries and keys, normed by head and rotated where the model does so."""
+    config, repeat = shapes.config, shapes.repeat
     if config.qk_norm:
         with b.kernel("norm"):
             weight = b.weight("qk_norm", (repeat + 1, *shapes.pairs), Layout((None, *shapes.pair_dims), shapes.inner))
             both = head_norm(b, both, weight, epsilon=config.norm_epsilon)
-    with b.kernel("rope"):
-        both = rope(b, both, *angle, pairing=config.rope.pairing)
+    with b.kernel("rope" if angle else "qkv"):
+        if angle:
+            cos, sin = angle
+            both = rope(b, both, cos, sin, pairing=config.rope.pairing)
         query = b.local("take", both, start=0, stop=repeat)
-        key = b.local("take", both, start=repeat, stop=repeat + 1)
-    with b.kernel("attention"):
-        b.append(keys, key)
-        b.append(values, value)
-        mixed = attend(b, query, keys, values, scale=config.head_dim**-0.5)
-    with b.kernel("output"):
-        return project(b, out, mixed, hidden)
+        return query, b.local("take", both, start=repeat, stop=repeat + 1)
 
 
 def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
@@ -173,19 +231,31 @@ def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
 
 def weight_array(config: ModelConfig, weights: Weights, prefix: str, name: str) -> np.ndarray:
     """The model's tensors behind a body's value ``prefix + name``: a matrix as (in, out), else in its own shape."""
-    if name == "embedding":
-        return weights["embedding"].T
-    if name == "rope":
-        return config.rope.inverse_frequencies(config.head_dim).astype(np.float32)
-    if name == "gate_up":
-        return np.concatenate([weights[prefix + "gate"], weights[prefix + "up"]], axis=1)
+    if name in ROW_TABLES:
+        return weights[name].T
+    if name in ("rope", "local_rope"):
+        found = config.rope_of(LayerKind(windowed=name == "local_rope"))
+        return found.inverse_frequencies(config.head_dim).astype(np.float32)
+    if name.startswith("gate_up"):
+        suffix = name.removeprefix("gate_up")
+        return np.concatenate([weights[f"{prefix}{part}{suffix}"] for part in ("gate", "up")], axis=-1)
     if name in ("qkv", "qkv_bias"):
         suffix = name.removeprefix("qkv")
-        return _by_kv_head(config, [weights[prefix + part + suffix] for part in "qkv"])
+        query, key, value = (weights[prefix + part + suffix] for part in "qkv")
+        return _by_kv_head(config, [_as_rotated(config, query), _as_rotated(config, key), value])
     if name == "qk_norm":
         repeat = config.heads // config.kv_heads
-        return np.stack([weights[prefix + "q_norm"]] * repeat + [weights[prefix + "k_norm"]])
+        query, key = (_as_rotated(config, weights[f"{prefix}{part}_norm"]) for part in "qk")
+        return np.stack([query] * repeat + [key])
     return weights[prefix + name]
+
+
+def _as_rotated(config: ModelConfig, heads: np.ndarray) -> np.ndarray:
+    """Heads (…, heads · dim) of queries or keys with the elements of each in the order in which they rotate."""
+    order = config.rope.pair_order(config.head_dim)
+    if np.array_equal(order, np.arange(order.size)):
+        return heads
+    return np.reshape(np.reshape(heads, (*heads.shape[:-1], -1, order.size))[..., order], heads.shape)
 
 
 def _by_kv_head(config: ModelConfig, parts: list[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""RMS normalisation (Zhang and Sennrich, arXiv 1910.07467)."""
+"""RMS normalisation (Zhang and Sennrich, arXiv 1910.07467) and LayerNorm (Ba et al., arXiv 1607.06450)."""
 
 from math import prod
 
@@ -10,6 +10,17 @@ def rms_norm(b: Builder, x: Value, weight: Value, *, epsilon: float) -> Value:
     squares = b.local("sum_of_squares", x, dims=1)
     squares = b.all_reduce(squares, axis="y")
     result: Value = b.local("rms_scale", x, squares, weight, size=x.shape[0], epsilon=epsilon)
+    return result
+
+
+def layer_norm(b: Builder, x: Value, weight: Value, bias: Value, *, epsilon: float) -> Value:
+    """(X − mean(x)) / √(var(x) + ε) · weight + bias.  All (n,) lie ("y",).
+
+    The sums of x and of x² travel as one stream: one reduction, as an RMS norm has.
+    """
+    total, squares = b.local("sum", x, dims=1), b.local("sum_of_squares", x, dims=1)
+    total, squares = b.all_reduce(total, squares, axis="y")
+    result: Value = b.local("layer_scale", x, total, squares, weight, bias, size=x.shape[0], epsilon=epsilon)
     return result
 
 

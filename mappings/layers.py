@@ -1,18 +1,19 @@
 """The regions of a pipeline: how large each layer's is, and what runs on it, wherever it lies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.region import Region
-from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body, layer_body
+from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body
 from wse_emu.mappings.fit import too_large
 from wse_emu.mappings.placement.problem import Block, PlacementProblem, Shape
 from wse_emu.mappings.placement.strategies.slots import find_slots
 from wse_emu.mappings.plan import Request
 from wse_emu.mappings.shapes import best_shape, extents
-from wse_emu.program import Body, Call, Program, Transfer, memory
+from wse_emu.models.config import LayerKind
+from wse_emu.program import Call, Program, Transfer, Value, memory
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,39 @@ class Pipeline:
         return (self.ends_cols, *(self.cols,) * self.request.config.layers)
 
     @cached_property
-    def bodies(self) -> tuple[Body, Body]:
-        """The rotary angles and the layer."""
-        return _layer_bodies(self.request, Shapes(self.request.config, self.cols, self.inner), self.rows)
+    def layer_steps(self) -> dict[LayerKind, tuple[Call, ...]]:
+        """What a region does for a layer of each kind, on a region at the corner: angles, if any, and the layer."""
+        config = self.request.config
+        shapes, region = Shapes(config, self.cols, self.inner), Region(0, 0, self.cols, self.rows)
+        return {kind: _layer_calls(self.request, shapes, region, kind) for kind in config.kinds}
+
+    @cached_property
+    def hidden(self) -> Value:
+        """The hidden state as it lies on every region."""
+        return self.layer_steps[self.request.config.kind(0)][-1].body.inputs[0]
+
+    def first_alike(self, layer: int) -> int:
+        """The first layer of the same kind."""
+        config = self.request.config
+        kind = config.kind(layer)
+        return next(i for i in range(config.layers) if config.kind(i) == kind)
 
     def ends(self, region: Region) -> tuple[Call, Call]:
         """Embedding and head on their region."""
         return _ends(self.request, region)
 
-    def step(self, layer: int, before: Region, region: Region) -> tuple[Call, Transfer, Call]:
-        """What a token does for one layer on its ``region``, with the hidden state on the one ``before``."""
-        angles, body = self.bodies
-        return (
-            Call(angles, region, (), ("cos", "sin")),
-            Transfer("hidden", body.inputs[0], before, region),
-            Call(body, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{layer}."),
-        )
+    def step(self, layer: int, before: Region, region: Region) -> tuple[Call | Transfer, ...]:
+        """What a token does for one layer on its ``region``, with the hidden state on the one ``before``.
+
+        The rotary angles, if any, the move and the layer.
+        """
+        *angles, body = (replace(call, region=region) for call in self.layer_steps[self.request.config.kind(layer)])
+        move = Transfer("hidden", self.hidden, before, region)
+        return (*angles, move, replace(body, prefix=f"layers.{layer}."))
 
     def last_move(self, before: Region, ends: Region) -> Transfer:
         """From the last layer to the head."""
-        return Transfer("hidden", self.bodies[1].inputs[0], before, ends)
+        return Transfer("hidden", self.hidden, before, ends)
 
     def program(self, regions: Sequence[Region]) -> Program:
         """A token on ``regions``, as :attr:`widths` are in order."""
@@ -97,21 +111,22 @@ def _has_room(request: Request, rows: int, cols: int, ends: int) -> bool:
 
 
 def _layers_alone(request: Request, rows: int, cols: int, inner: int) -> Program:
-    """What the choice of a layer's shape looks at: one layer, times the number of layers; none if they don't fit."""
+    """What the choice of a layer's shape looks at: one layer, times the number of layers; none if they don't fit.
+
+    Layers of all kinds hold equally many bytes; the first stands for them.
+    """
     shapes, region = Shapes(request.config, cols, inner), Region(0, 0, cols, rows)
-    angles, layer = _layer_bodies(request, shapes, rows)
-    return Program(
-        "layer",
-        (
-            Call(angles, region, (), ("cos", "sin")),
-            Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), "layers.0."),
-        ),
-    )
+    return Program("layer", _layer_calls(request, shapes, region, request.config.kind(0)))
 
 
-def _layer_bodies(request: Request, shapes: Shapes, rows: int) -> tuple[Body, Body]:
-    layer = layer_body(shapes, request.style, rows, positions=request.positions)
-    return angles_body(shapes, request.style, rows), layer
+def _layer_calls(request: Request, shapes: Shapes, region: Region, kind: LayerKind) -> tuple[Call, ...]:
+    """The rotary angles, if any, and the first layer."""
+    names, rows = angle_names(request.config, kind), region.height
+    layer = layer_body(shapes, request.style, rows, positions=request.positions, kind=kind)
+    call = Call(layer, region, ("hidden", *names), ("hidden",), "layers.0.")
+    if not names:
+        return (call,)
+    return Call(angles_body(shapes, request.style, rows, kind), region, (), names), call
 
 
 def _head_columns(request: Request, rows: int) -> int:

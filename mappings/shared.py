@@ -1,7 +1,7 @@
 """All layers on one grid: every layer's weights are cut over the same region (as WaferLLM decodes, OSDI 2025)."""
 
 from wse_emu.fabric.region import Region
-from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body, layer_body
+from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.shapes import best_shape
 from wse_emu.program import Call, Program, memory
@@ -35,16 +35,22 @@ def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
 def _program_on(request: Request, region: Region, inner: int) -> Program:
     config, rows, cols = request.config, region.height, region.width
     shapes, style = Shapes(config, cols, inner), request.style
-    layer = layer_body(shapes, style, rows, positions=request.positions)
+    bodies = {kind: layer_body(shapes, style, rows, positions=request.positions, kind=kind) for kind in config.kinds}
+    names = {kind: angle_names(config, kind) for kind in config.kinds}
+    angles = {given: angles_body(shapes, style, rows, kind) for kind, given in names.items() if given}
     embed = embed_body(config, style, rows, cols)
     head = head_body(config, style, rows, cols, on_host=request.on_host)
-    layers = (Call(layer, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(config.layers))
+
+    def layer(index: int) -> Call:
+        kind = config.kind(index)
+        return Call(bodies[kind], region, ("hidden", *names[kind]), ("hidden",), f"layers.{index}.")
+
     return Program(
         "shared",
         (
             Call(embed, region, ("token",), ("hidden",)),
-            Call(angles_body(shapes, style, rows), region, (), ("cos", "sin")),
-            *layers,
+            *(Call(body, region, (), given) for given, body in angles.items()),
+            *map(layer, range(config.layers)),
             Call(head, region, ("hidden",), ("logits", "token")),
         ),
         request.defects,

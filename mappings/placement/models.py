@@ -7,7 +7,7 @@ from wse_emu.fabric.region import Region
 from wse_emu.mappings.layers import Pipeline
 from wse_emu.mappings.placement.problem import Block, Charges, Flow, Objective, PlacementProblem, Shape
 from wse_emu.mappings.placement.token_clock import TokenClock
-from wse_emu.program import Body, Program, memory
+from wse_emu.program import Body, Call, Program, memory
 
 
 def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementProblem:
@@ -18,20 +18,21 @@ def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementP
     request, rows = pipeline.request, pipeline.rows
     position = request.positions // 2 if position is None else position
     ends = pipeline.ends(Region(0, 0, pipeline.ends_cols, rows))
-    layer = pipeline.step(0, ends[0].region, Region(0, 0, pipeline.cols, rows))[-1]
     slots = position // rows + 1
-    shapes = []
-    for calls in (ends, (layer,)):
-        region = calls[0].region
+
+    def shape(calls: tuple[Call, ...]) -> Shape:
         held = memory(Program("block", calls), request.spec).max_pe_bytes
         cycles = sum(alone_cycles(pipeline, call.body, slots) for call in calls)
-        shapes.append(Shape(region.width, rows, float(cycles), held))
+        return Shape(calls[0].region.width, rows, float(cycles), held)
+
+    of_kind = {kind: shape(calls[-1:]) for kind, calls in pipeline.layer_steps.items()}
+    shapes = [shape(ends), *(of_kind[request.config.kind(i)] for i in range(request.config.layers))]
     names = ["embedding and head", *(f"layer {i}" for i in range(request.config.layers))]
-    hidden = pipeline.bodies[1].inputs[0].wavelets * rows
+    hidden = pipeline.hidden.wavelets * rows
     flows = tuple(Flow(i, ((i + 1) % len(names),), float(hidden), lanes=rows) for i in range(len(names)))
     return PlacementProblem(
         request.config.family,
-        tuple(Block(name, (shapes[min(i, 1)],)) for i, name in enumerate(names)),
+        tuple(Block(name, (held,)) for name, held in zip(names, shapes, strict=True)),
         flows,
         request.spec.columns,
         request.spec.rows,

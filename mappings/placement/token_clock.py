@@ -42,13 +42,11 @@ class TokenClock:
     def __init__(self, pipeline: Pipeline, position: int) -> None:
         self._pipeline, self._spec = pipeline, pipeline.request.spec
         self._position, self._slots = position, position // pipeline.rows + 1
-        self._due = stream_costs(self._spec, pipeline.request.dtype, combining=False).due(
-            pipeline.bodies[1].inputs[0].wavelets
-        )
+        self._due = stream_costs(self._spec, pipeline.request.dtype, combining=False).due(pipeline.hidden.wavelets)
         self._patterns: list[np.ndarray] = []
         self._known: dict[bytes, int] = {}
         self._steps: dict[tuple[int, ...], _Step] = {}
-        self._bodies: dict[tuple[bool, int, Seams], tuple[int, int, int]] = {}
+        self._bodies: dict[tuple[int, int, Seams], tuple[int, int, int]] = {}
         self._begun: dict[Seams, tuple[int, int]] = {}
         """Pattern and earliest clock after the embedding, by the seams that cross its region."""
         self._angles: dict[Seams, int] = {}
@@ -65,10 +63,11 @@ class TokenClock:
         for block in range(1, blocks + 1):
             here, there = block - 1, block % blocks
             kind = HEAD if there == 0 else EMBED if here == 0 else LAYER
+            layer = self._pipeline.first_alike(max(there - 1, 0))
             ends = [(axis[:, here], axis[:, there]) for axis in (x, y)]
             if kind != EMBED:
                 exact |= base < self._ready(kind, x[:, there], y[:, there]) + self._due
-            found = self._timed(kind, pattern, base, ends)
+            found = self._timed(kind, layer, pattern, base, ends)
             far = self._far(*ends[0], *ends[1])
             latest = np.maximum(latest, base + far + [step.latest for step in found])
             base = base + far + [step.later for step in found]
@@ -105,7 +104,7 @@ class TokenClock:
         numbers = np.array([kinds[seams] for seams in inside])
         return numbers, np.searchsorted(np.array(spec.row_seams), np.arange(len(inside)), side="right")
 
-    def _alike(self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> np.ndarray:
+    def _alike(self, kind: int, layer: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> np.ndarray:
         """What two steps must have in common to take equally long but for their hops, ``[placements, …]``."""
         (x, to_x), (y, to_y) = ends
         widths, rows, most = self._pipeline.widths, self._pipeline.rows, self._most_seams + 1
@@ -117,21 +116,21 @@ class TokenClock:
         placed = bool(self._spec.column_seams) or bool(self._pipeline.request.defects)
         parts = (np.where(near, base, -1), *np.where(near | placed, way, alike), self._seams[y], self._seams[to_y])
         parts += (x, y) if placed else ()
-        return np.stack([np.full_like(x, kind), pattern, *parts], axis=1)
+        return np.stack([np.full_like(x, kind), np.full_like(x, layer), pattern, *parts], axis=1)
 
-    def _timed(self, kind: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> list[_Step]:
+    def _timed(self, kind: int, layer: int, pattern: np.ndarray, base: np.ndarray, ends: Ends) -> list[_Step]:
         keys, first, each = np.unique(
-            self._alike(kind, pattern, base, ends), axis=0, return_index=True, return_inverse=True
+            self._alike(kind, layer, pattern, base, ends), axis=0, return_index=True, return_inverse=True
         )
         found = []
         for key, i in zip(map(tuple, keys.tolist()), first.tolist(), strict=True):
             if key not in self._steps:
                 corners = [(int(a[i]), int(b[i])) for a, b in ends]
-                self._steps[key] = self._time(kind, int(pattern[i]), int(base[i]), corners)
+                self._steps[key] = self._time(kind, layer, int(pattern[i]), int(base[i]), corners)
             found.append(self._steps[key])
         return [found[i] for i in each.ravel().tolist()]
 
-    def _time(self, kind: int, pattern: int, base: int, ends: list[tuple[int, int]]) -> _Step:
+    def _time(self, kind: int, layer: int, pattern: int, base: int, ends: list[tuple[int, int]]) -> _Step:
         """One step by the engine, at the place where it was first met."""
         pipeline, widths, rows = self._pipeline, self._pipeline.widths, self._pipeline.rows
         here, there = (widths[0 if kind == EMBED else 1], widths[0 if kind == HEAD else 1])
@@ -141,22 +140,22 @@ class TokenClock:
         clocks = {source: self._patterns[pattern] + late, target: np.zeros((rows, there), dtype=np.int64)}
         first: tuple[Call | Transfer, ...] = (pipeline.last_move(source, target),)
         if kind != HEAD:
-            first = pipeline.step(0, source, target)[:2]
+            first = pipeline.step(layer, source, target)[:-1]
         if kind != EMBED:
             first = first[-1:]
             clocks[target] -= self._due  # its PEs have long been ready
         moved = self._advance(first, clocks)
         arrival, arrived = self._remember(clocks[target])
-        after, later, latest = self._worked(kind, arrival, target)
+        after, later, latest = self._worked(kind, layer, arrival, target)
         far = late + self._far(*(np.array(end) for end in (x, to_x, y, to_y)))
         return _Step(after, int(arrived + later - far), int(max(moved, arrived + latest) - far))
 
-    def _worked(self, kind: int, arrival: int, region: Region) -> tuple[int, int, int]:
+    def _worked(self, kind: int, layer: int, arrival: int, region: Region) -> tuple[int, int, int]:
         """Pattern after a layer or the head that starts with the pattern ``arrival``, its earliest and latest clock."""
-        key = (kind == HEAD, arrival, self._crossed_by(region))
+        key = (-1 if kind == HEAD else layer, arrival, self._crossed_by(region))
         if key not in self._bodies:
             clocks = {region: self._patterns[arrival].copy()}
-            call = self._pipeline.ends(region)[1] if kind == HEAD else self._pipeline.step(0, region, region)[-1]
+            call = self._pipeline.ends(region)[1] if kind == HEAD else self._pipeline.step(layer, region, region)[-1]
             latest = self._advance((call,), clocks)
             self._bodies[key] = (*self._remember(clocks[region]), latest)
         return self._bodies[key]
@@ -197,7 +196,7 @@ class TokenClock:
         seams = self._crossed_by(region)
         if seams not in self._angles:
             clocks = {region: np.zeros((region.height, region.width), dtype=np.int64)}
-            self._angles[seams] = self._advance(self._pipeline.step(0, region, region)[:1], clocks)
+            self._angles[seams] = self._advance(self._pipeline.step(0, region, region)[:-2], clocks)
         return self._angles[seams]
 
     def _remember(self, clock: np.ndarray) -> tuple[int, int]:

@@ -21,6 +21,8 @@ class Shape:
     cols: int
     inner: int
     pairing: str = "half"
+    softcap: float | None = None
+    window: int | None = None
 
     @property
     def pairs(self) -> tuple[int, int]:
@@ -39,7 +41,7 @@ class Shape:
         keys, values = (b.state(name, (positions, self.kv, *self.pairs), cached) for name in ("keys", "values"))
         b.append(keys, key)
         b.append(values, value)
-        return b.build(attend(b, query, keys, values, scale=self.scale))
+        return b.build(attend(b, query, keys, values, scale=self.scale, softcap=self.softcap, window=self.window))
 
     def token(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         shapes = {"query": self.repeat, "key": 1, "value": 1}
@@ -47,13 +49,15 @@ class Shape:
 
 
 def expected(shape: Shape, tokens: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """softmax(q Kᵀ / √d) V of the last token, head by head, in float64."""
+    """softmax(q Kᵀ / √d) V of the last token, head by head, in float64; soft-capped, and over the window alone."""
+    tokens = tokens if shape.window is None else tokens[-shape.window :]
     out = np.zeros((shape.kv, shape.repeat, 2 * shape.half))
     for head in range(shape.kv):
         keys = np.array([t["key"][head].ravel() for t in tokens], dtype=np.float64)
         values = np.array([t["value"][head].ravel() for t in tokens], dtype=np.float64)
         for query in range(shape.repeat):
             scores = keys @ tokens[-1]["query"][head, query].ravel() / np.sqrt(2 * shape.half)
+            scores = scores if shape.softcap is None else shape.softcap * np.tanh(scores / shape.softcap)
             weights = np.exp(scores - scores.max())
             out[head, query] = weights @ values / weights.sum()
     return out.reshape(shape.kv, shape.repeat, *shape.pairs)
@@ -71,8 +75,8 @@ def decode(backend: str, shape: Shape, algorithm: str, tokens: int, spare: int, 
 
 
 shapes = st.builds(
-    lambda kv, repeat, half, rows, outer, inner, spare, pairing: Shape(
-        kv, repeat, half, rows, outer * inner + min(spare, inner - 1), inner, pairing
+    lambda kv, repeat, half, rows, outer, inner, spare, pairing, softcap, window: Shape(
+        kv, repeat, half, rows, outer * inner + min(spare, inner - 1), inner, pairing, softcap, window
     ),
     st.integers(1, 4),
     st.integers(1, 3),
@@ -82,6 +86,8 @@ shapes = st.builds(
     st.integers(1, 4),
     st.integers(0, 3),
     st.sampled_from(("half", "adjacent")),
+    st.sampled_from((None, 0.5, 20.0)),
+    st.one_of(st.none(), st.integers(1, 9)),
 )
 
 
@@ -133,7 +139,7 @@ def test_heads_are_projected_onto_the_residual(backend: str, shape: Shape, hidde
         "o", (hidden, shape.kv, shape.repeat, *shape.pairs), Layout(("y", "x.outer", None, *dims), shape.inner)
     )
     mixed = b.input("mixed", (shape.kv, shape.repeat, *shape.pairs), Layout(("x.outer", None, *dims), shape.inner))
-    body = b.build(project(b, w, mixed, b.input("residual", (hidden,), Layout(("y",)))))
+    body = b.build(b.local("add", b.input("residual", (hidden,), Layout(("y",))), project(b, w, mixed)))
     rng = np.random.default_rng(seed)
     heads, before = normal(rng, shape.kv, shape.repeat, *shape.pairs), normal(rng, hidden)
     matrix = normal(rng, heads.size, hidden)

@@ -46,3 +46,33 @@ def test_a_token_finds_its_row_and_the_head_its_product(  # noqa: PLR0917
 
 def test_tokens_on_jax() -> None:
     check("jax", tied_body(23, 11, 3, 4), [0, 5, 6, 22], 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(1, 20)),
+    rows=st.integers(1, 7),
+    cols=st.integers(1, 7),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_positions_are_added_scaled_and_logits_capped(
+    backend: str, sizes: tuple[int, int, int], rows: int, cols: int, seed: int
+) -> None:
+    (vocabulary, context, n), rng = sizes, np.random.default_rng(seed)
+    table, places = normal(rng, vocabulary, n), normal(rng, context, n)
+    b = Builder("ends", rows, cols, reduce="chain")
+    held = b.weight("embedding", (vocabulary, n), TABLE)
+    positions = b.weight("positions", (context, n), TABLE)
+    hidden = embed(b, held, b.input("token", (1,), Layout((None,)), "int32"), positions, scale=1.5)
+    running = Running(
+        backend,
+        b.build(hidden, lm_head(b, held, hidden, softcap=2.0)),
+        {"embedding": table.T, "positions": places.T},
+    )
+    for position in {0, context // 2, context - 1}:
+        token = int(rng.integers(vocabulary))
+        row, logits = running({"token": np.array([token], dtype=np.int32)}, position)
+        expected = (table[token].astype(np.float64) + places[position]) * 1.5
+        close(row, expected)
+        close(logits, 2 * np.tanh(table.astype(np.float64) @ expected / 2), 1e-5)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.running import BACKENDS, REDUCTIONS, Running, close, normal
-from wse_emu.kernels.norm import head_norm, rms_norm
+from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm
 from wse_emu.program import Body, Builder, Layout
 
 sides, seeds = st.integers(1, 9), st.integers(0, 2**32 - 1)
@@ -42,6 +42,42 @@ def test_rms_norm_on_jax() -> None:
     x, weight = normal(rng, 17), normal(rng, 17)
     (y,) = Running("jax", rms_body(17, 5, 2, 1e-6, "tree"), {"w": weight})({"x": x})
     close(y, rms(x, weight, 1e-6))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 40),
+    rows=sides,
+    cols=sides,
+    mean=st.sampled_from((0.0, -2.0, 7.0)),
+    algorithm=st.sampled_from(REDUCTIONS),
+    seed=seeds,
+)
+def test_layer_norm(  # noqa: PLR0917
+    backend: str, n: int, rows: int, cols: int, mean: float, algorithm: str, seed: int
+) -> None:
+    """(x − mean) / sqrt(var + ε) · weight + bias, in float64."""
+    rng = np.random.default_rng(seed)
+    x, weight, bias = normal(rng, n) * 3 + np.float32(mean), normal(rng, n), normal(rng, n)
+    body = layer_body(n, rows, cols, algorithm)
+    (y,) = Running(backend, body, {"w": weight, "bias": bias})({"x": x})
+    wide = x.astype(np.float64)
+    close(y, (wide - wide.mean()) / np.sqrt(wide.var() + 0.01) * weight + bias, 1e-4)
+
+
+def layer_body(n: int, rows: int, cols: int, algorithm: str) -> Body:
+    b = Builder("norm", rows, cols, reduce=algorithm)
+    layout = Layout(("y",))
+    weight, bias = (b.weight(name, (n,), layout) for name in ("w", "bias"))
+    return b.build(layer_norm(b, b.input("x", (n,), layout), weight, bias, epsilon=0.01))
+
+
+def test_layer_norm_of_equal_numbers_is_the_bias() -> None:
+    """Where rounding would make the variance negative."""
+    x, one = np.full(11, 1234.567, np.float32), np.ones(11, np.float32)
+    (y,) = Running("numpy", layer_body(11, 3, 2, "chain"), {"w": one, "bias": 5 * one})({"x": x})
+    assert np.abs(y - 5).max() < 0.01
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

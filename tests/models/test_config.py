@@ -135,5 +135,5 @@ def test_heads_default_to_full_attention() -> None:
 
 
 def test_an_unknown_family_is_refused(small: ModelConfig) -> None:
-    with pytest.raises(WseError, match="unknown model family 'gpt2'; supported: llama, qwen2, qwen3"):
-        replace(small, family="gpt2")
+    with pytest.raises(WseError, match="unknown model family 'bloom'; supported: llama, qwen2, qwen3"):
+        replace(small, family="bloom")

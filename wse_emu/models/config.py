@@ -1,20 +1,32 @@
-"""The shape of a decoder of the Llama family: all that a mapping needs to know without reading a weight."""
+"""The shape of a decoder: all that a mapping needs to know without reading a weight. What is left out is as Llama's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.models.rope import Rope
 
-FAMILIES = ("llama", "qwen2", "qwen3")
+FAMILIES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma2", "gemma3_text", "phi3")
+Norm = Literal["rms", "layer"]
+"""RMSNorm, or LayerNorm with a bias."""
+Activation = Literal["silu", "gelu", "gelu_tanh"]
+"""x·σ(x); x·Φ(x), the error function exactly; the same with its usual approximation by tanh."""
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What sets a layer of a model apart from its other layers."""
+
+    windowed: bool = False
+    """Its tokens see only the last `ModelConfig.window` positions."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes count elements; `context` counts positions; `intermediate` is the inner width of the SwiGLU MLP.
+    """Sizes count elements; `context` counts positions; `intermediate` is the inner width of the MLP.
 
     Raises `WseError` where sizes contradict each other.
     """
@@ -32,9 +44,38 @@ class ModelConfig:
     rope: Rope
     tied_embeddings: bool = False
     attention_bias: bool = False
-    """q, k and v have biases (Qwen2); the attention's output and the MLP never do."""
+    """q, k and v have biases (Qwen2)."""
     qk_norm: bool = False
-    """q and k pass an RMSNorm over head_dim before the rotation (Qwen3)."""
+    """q and k pass an RMSNorm over head_dim before the rotation (Qwen3, Gemma 3)."""
+    output_bias: bool = False
+    """The attention's output projection has a bias (GPT-2, GPT-NeoX)."""
+    mlp_bias: bool = False
+    """Every projection of the MLP has a bias (GPT-2, GPT-NeoX)."""
+    norm: Norm = "rms"
+    """What the hidden state passes before attention, MLP and head."""
+    activation: Activation = "silu"
+    gated: bool = True
+    """down(activation(gate x) · up x); without it down(activation(up x))."""
+    learned_positions: bool = False
+    """A vector learned for each of the `context` positions is added to the embedding (GPT-2)."""
+    parallel_residual: bool = False
+    """Attention and MLP read the same hidden state, and both are added to it (GPT-NeoX)."""
+    post_norms: bool = False
+    """The outputs of attention and MLP pass a norm each before they are added (Gemma)."""
+    embedding_scale: float = 1.0
+    """What an embedding is multiplied by (Gemma: √hidden)."""
+    attention_scale: float | None = None
+    """What scores are multiplied by before the softmax; None: 1 / √head_dim."""
+    attention_softcap: float | None = None
+    """Scores x become cap · tanh(x / cap) (Gemma 2); None: they stay."""
+    logit_softcap: float | None = None
+    """The same for logits."""
+    window: int | None = None
+    """How many positions, the token's own included, a windowed layer sees; None where no layer is windowed."""
+    windowed: tuple[bool, ...] = ()
+    """Which layers are windowed; empty: none."""
+    local_rope: Rope | None = None
+    """How windowed layers rotate; None: as the others (Gemma 3 has a base of their own)."""
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -49,6 +90,43 @@ class ModelConfig:
             raise WseError(f"model config: head_dim {self.head_dim} is odd; the rotation needs pairs")
         if not (np.isfinite(self.norm_epsilon) and self.norm_epsilon >= 0):
             raise WseError(f"model config: norm_epsilon must be finite and not negative, got {self.norm_epsilon}")
+        for name, known in (("norm", get_args(Norm)), ("activation", get_args(Activation))):
+            if getattr(self, name) not in known:
+                raise WseError(f"model config: unknown {name} {getattr(self, name)!r}; supported: {', '.join(known)}")
+        self._check_factors()
+        self._check_windows()
+
+    def _check_factors(self) -> None:
+        for name in ("embedding_scale", "attention_scale", "attention_softcap", "logit_softcap"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise WseError(f"model config: {name} must be finite and above 0, got {value}")
+
+    def _check_windows(self) -> None:
+        if self.local_rope is not None and self.local_rope.rotated != self.rope.rotated:
+            raise WseError("model config: windowed layers must rotate as many elements of a head as the others")
+        if self.windowed and len(self.windowed) != self.layers:
+            raise WseError(f"model config: windowed says {len(self.windowed)} layers, the model has {self.layers}")
+        if any(self.windowed) and (self.window is None or self.window < 1):
+            raise WseError(f"model config: windowed layers need a window of at least 1 position, got {self.window}")
+
+    def kind(self, layer: int) -> LayerKind:
+        """What layer number ``layer`` is like."""
+        return LayerKind(windowed=bool(self.windowed) and self.windowed[layer])
+
+    @property
+    def kinds(self) -> tuple[LayerKind, ...]:
+        """The kinds of layers there are, in order of their first layers."""
+        return tuple(LayerKind(windowed) for windowed in dict.fromkeys(self.windowed or (False,)))
+
+    def rope_of(self, kind: LayerKind) -> Rope:
+        """How layers of that kind rotate."""
+        return self.local_rope if kind.windowed and self.local_rope is not None else self.rope
+
+    @property
+    def score_scale(self) -> float:
+        """What scores are multiplied by before the softmax."""
+        return self.head_dim**-0.5 if self.attention_scale is None else self.attention_scale
 
     @property
     def q_width(self) -> int:
@@ -61,18 +139,31 @@ class ModelConfig:
         return self.kv_heads * self.head_dim
 
     @property
+    def norm_parameters(self) -> int:
+        """Weights of one norm over the hidden state."""
+        return self.hidden * (1 if self.norm == "rms" else 2)
+
+    @property
     def layer_parameters(self) -> int:
         """Weights of one layer, norms and biases included."""
         attention = 2 * self.hidden * (self.q_width + self.kv_width)
-        bias = (self.q_width + 2 * self.kv_width) * self.attention_bias
-        norms = 2 * self.hidden + 2 * self.head_dim * self.qk_norm
-        return attention + bias + norms + 3 * self.hidden * self.intermediate
+        bias = (self.q_width + 2 * self.kv_width) * self.attention_bias + self.hidden * self.output_bias
+        norms = (4 if self.post_norms else 2) * self.norm_parameters + 2 * self.head_dim * self.qk_norm
+        return attention + bias + norms + self.mlp_parameters
+
+    @property
+    def mlp_parameters(self) -> int:
+        """Weights of one layer's MLP."""
+        inward = 2 if self.gated else 1
+        bias = (inward * self.intermediate + self.hidden) * self.mlp_bias
+        return (inward + 1) * self.hidden * self.intermediate + bias
 
     @property
     def parameters(self) -> int:
         """Weights of the whole model; a tied embedding counts once."""
         embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
-        return embeddings + self.layers * self.layer_parameters + self.hidden
+        positions = self.context * self.hidden * self.learned_positions
+        return embeddings + positions + self.layers * self.layer_parameters + self.norm_parameters
 
     @classmethod
     def from_hf(cls, data: Mapping[str, Any]) -> "ModelConfig":

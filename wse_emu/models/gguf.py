@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wse_emu.errors import WseError
-from wse_emu.models.config import FAMILIES, ModelConfig
+from wse_emu.models.config import ModelConfig
 from wse_emu.models.fields import Fields
 from wse_emu.models.gguf_header import GgufHeader, TensorEntry, read_header
 from wse_emu.models.gguf_tokenizer import gguf_tokenizer
@@ -99,8 +99,8 @@ def _dequantise(raw: NDArray[np.uint8], kind: Any, what: str) -> NDArray[np.floa
 def _config(header: GgufHeader, tensors: dict[str, StoredTensor], source: str) -> ModelConfig:
     fields = Fields(header.metadata, source)
     family = fields.text("general.architecture")
-    if family not in FAMILIES:
-        raise WseError(f"{source}: architecture {family!r} is not supported; supported: {', '.join(FAMILIES)}")
+    if family not in PAIRINGS:
+        raise WseError(f"{source}: architecture {family!r} is not supported; supported: {', '.join(PAIRINGS)}")
     _refuse_unsupported(fields, family, tensors)
     hidden = fields.integer(f"{family}.embedding_length")
     heads = fields.integer(f"{family}.attention.head_count")

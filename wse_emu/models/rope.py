@@ -65,13 +65,46 @@ class Rope:
     theta: float
     pairing: Pairing
     scaling: RopeScaling | None = None
+    rotated: int | None = None
+    """How many elements of a head rotate, from its first on; None: all; 0: none (GPT-2)."""
 
     def __post_init__(self) -> None:
+        if self.rotated is not None and (self.rotated < 0 or self.rotated % 2):
+            raise WseError(f"rope rotates pairs: {self.rotated} elements of a head cannot; an even number works")
         if not (np.isfinite(self.theta) and self.theta > 0):
             raise WseError(f"rope theta must be finite and above 0, got {self.theta}")
 
+    @property
+    def rotates(self) -> bool:
+        """Whether anything rotates at all."""
+        return self.rotated != 0
+
     def inverse_frequencies(self, head_dim: int) -> FloatArray:
-        """Angle in radians by which pair i turns per position, shape (head_dim/2,), float64."""
-        exponents = np.arange(0, head_dim, 2, dtype=np.float64) / head_dim
+        """Angle in radians by which pair i turns per position, shape (head_dim/2,), float64.
+
+        Pairs that do not rotate come last and turn by 0. Raises `WseError` where a head has less than what rotates.
+        """
+        rotated = self._rotated_of(head_dim)
+        exponents = np.arange(0, rotated, 2, dtype=np.float64) / max(rotated, 1)
         frequencies: FloatArray = self.theta**-exponents
-        return frequencies if self.scaling is None else self.scaling.apply(frequencies)
+        frequencies = frequencies if self.scaling is None else self.scaling.apply(frequencies)
+        return np.pad(frequencies, (0, (head_dim - rotated) // 2))
+
+    def pair_order(self, head_dim: int) -> NDArray[np.intp]:
+        """Which element of a head comes at each place once every pair lies as if the head rotated whole, (head_dim,).
+
+        With the pairing "half" the members of a rotated pair are `rotated` / 2 apart in the model; here they, and
+        pairs of those that do not rotate, come head_dim / 2 apart.
+        """
+        rotated = self._rotated_of(head_dim)
+        order = np.arange(head_dim)
+        if rotated == head_dim or self.pairing == "adjacent":
+            return order
+        turning, still = order[:rotated].reshape(2, -1), order[rotated:].reshape(2, -1)
+        return np.concatenate([turning, still], axis=1).ravel()
+
+    def _rotated_of(self, head_dim: int) -> int:
+        rotated = head_dim if self.rotated is None else self.rotated
+        if rotated > head_dim:
+            raise WseError(f"rope rotates {rotated} elements of a head, which has {head_dim}")
+        return rotated

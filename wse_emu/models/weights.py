@@ -1,7 +1,7 @@
 """Weights by canonical name, read one at a time: what a mapping loads onto the wafer."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from wse_emu.models.config import ModelConfig
 
 FloatArray = NDArray[np.float32]
 Shape = tuple[int, ...]
+
+
+ROW_TABLES = ("embedding", "position_embedding")
+"""Tables of rows, which lie as they are looked up in every file."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,8 @@ class StoredTensor:
 
 def layer_shapes(config: ModelConfig) -> dict[str, Shape]:
     """Shapes of one layer's tensors by the last part of their name; linear weights are (in, out)."""
-    hidden, inner = config.hidden, config.intermediate
-    shapes: dict[str, Shape] = {
-        "attention_norm": (hidden,),
+    hidden = config.hidden
+    shapes = norm_shapes(config, "attention_norm") | {
         "q": (hidden, config.q_width),
         "k": (hidden, config.kv_width),
         "v": (hidden, config.kv_width),
@@ -34,33 +37,82 @@ def layer_shapes(config: ModelConfig) -> dict[str, Shape]:
     }
     if config.attention_bias:
         shapes |= {"q_bias": (config.q_width,), "k_bias": (config.kv_width,), "v_bias": (config.kv_width,)}
+    if config.output_bias:
+        shapes |= {"o_bias": (hidden,)}
     if config.qk_norm:
         shapes |= {"q_norm": (config.head_dim,), "k_norm": (config.head_dim,)}
-    return shapes | {"mlp_norm": (hidden,), "gate": (hidden, inner), "up": (hidden, inner), "down": (inner, hidden)}
+    if config.post_norms:
+        shapes |= norm_shapes(config, "attention_post_norm") | norm_shapes(config, "mlp_post_norm")
+    return shapes | norm_shapes(config, "mlp_norm") | mlp_shapes(config)
+
+
+def norm_shapes(config: ModelConfig, name: str) -> dict[str, Shape]:
+    """Of one norm over the hidden state."""
+    shapes: dict[str, Shape] = {name: (config.hidden,)}
+    return shapes if config.norm == "rms" else shapes | {f"{name}_bias": (config.hidden,)}
+
+
+def mlp_shapes(config: ModelConfig) -> dict[str, Shape]:
+    """Of one layer's MLP."""
+    hidden, inner = config.hidden, config.intermediate
+    shapes: dict[str, Shape] = {"gate": (hidden, inner)} if config.gated else {}
+    shapes |= {"up": (hidden, inner), "down": (inner, hidden)}
+    biases = {f"{name}_bias": shape[1:] for name, shape in shapes.items()}
+    return shapes | biases if config.mlp_bias else shapes
 
 
 def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     """Every canonical name with its shape, one by one: a broken header may claim billions of layers."""
     yield "embedding", (config.vocabulary, config.hidden)
+    if config.learned_positions:
+        yield "position_embedding", (config.context, config.hidden)
     shapes = layer_shapes(config)
     for layer in range(config.layers):
         for name, shape in shapes.items():
             yield f"layers.{layer}.{name}", shape
-    yield "final_norm", (config.hidden,)
+    yield from norm_shapes(config, "final_norm").items()
     if not config.tied_embeddings:
         yield "lm_head", (config.hidden, config.vocabulary)
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Several canonical tensors side by side in one stored tensor, in this order along its outputs.
+
+    With `by_head` the parts of each head lie side by side, head after head; all have the same width then.
+    """
+
+    parts: tuple[str, ...]
+    by_head: bool = False
+
+    def width(self, shapes: Mapping[str, Shape]) -> int:
+        """Outputs of the stored tensor; `shapes` are those of a layer's tensors."""
+        return sum(shapes[part][-1] for part in self.parts)
+
+    def pick(self, values: FloatArray, part: str, shapes: Mapping[str, Shape], heads: int) -> FloatArray:
+        """The columns of `part` in (…, outputs)."""
+        if self.by_head:
+            split = np.reshape(values, (*values.shape[:-1], heads, len(self.parts), -1))
+            return np.reshape(split[..., self.parts.index(part), :], (*values.shape[:-1], -1))
+        start = sum(shapes[before][-1] for before in self.parts[: self.parts.index(part)])
+        return values[..., start : start + shapes[part][-1]]
 
 
 @dataclass(frozen=True)
 class NameTable:
     """How a file names the tensors: canonical last part → stored name, with `{layer}` in it.
 
-    `transposed` says that linear weights are stored (out, in); `ignored` lists ends of names that carry no weights.
+    `transposed` says that linear weights are stored (out, in), `turned` lists those that are so all the same; `ignored`
+    lists ends of names that carry no weights. `fused` says which canonical tensors share one stored tensor. With
+    `norms_from_one` a norm's weight is stored as its difference from 1.
     """
 
     names: Mapping[str, str]
     transposed: bool
     ignored: tuple[str, ...] = ()
+    fused: Mapping[str, Fused] = field(default_factory=dict)
+    turned: tuple[str, ...] = ()
+    norms_from_one: bool = False
 
     def stored_name(self, name: str) -> str:
         layer, _, part = name.removeprefix("layers.").rpartition(".")
@@ -71,7 +123,7 @@ class NameTable:
 
     def turns(self, name: str, shape: Shape) -> bool:
         """Whether the stored array is the transpose of the canonical one."""
-        return self.transposed and len(shape) == 2 and name != "embedding"
+        return len(shape) == 2 and name not in ROW_TABLES and (self.transposed or name in self.turned)
 
 
 class Weights(Mapping[str, FloatArray]):
@@ -111,6 +163,8 @@ class Weights(Mapping[str, FloatArray]):
         values = self._tensors[name].read()
         values = values.T if self._table.turns(name, shape) else values
         values = np.ascontiguousarray(values, dtype=np.float32)
+        if self._table.norms_from_one and name.endswith("norm"):
+            values = values + 1
         if values.shape != shape:
             raise WseError(f"{self._source}: tensor {name} was read as {values.shape}, expected {shape}")
         if not np.isfinite(values).all():
@@ -142,12 +196,26 @@ class Weights(Mapping[str, FloatArray]):
                 f"{self._source}: tensor {stored_name} is missing; a {config.family} model of {config.layers} layers "
                 "needs it"
             )
-        expected = self._table.stored_shape(name, shape)
+        fused = self._table.fused.get(name.rpartition(".")[2])
+        whole = shape if fused is None else (*shape[:-1], fused.width(layer_shapes(config)))
+        expected = self._table.stored_shape(name, whole)
         if tensor.shape != expected:
             raise WseError(
                 f"{self._source}: tensor {stored_name} has shape {tensor.shape}, the model's config says {expected}"
             )
-        return tensor
+        return tensor if fused is None else self._part(tensor, fused, name, shape, config)
+
+    def _part(self, tensor: StoredTensor, fused: Fused, name: str, shape: Shape, config: ModelConfig) -> StoredTensor:
+        """What of ``tensor`` is the canonical tensor ``name``, stored as the whole is."""
+        turns, shapes, part = self._table.turns(name, shape), layer_shapes(config), name.rpartition(".")[2]
+
+        def read() -> FloatArray:
+            values = tensor.read()
+            picked = fused.pick(values.T if turns else values, part, shapes, config.heads)
+            return picked.T if turns else picked
+
+        share = tensor.stored_bytes * shape[-1] // fused.width(shapes)
+        return StoredTensor(self._table.stored_shape(name, shape), share, read)
 
     def _refuse_leftovers(self, tensors: Iterable[str], config: ModelConfig) -> None:
         used = {self._table.stored_name(name) for name in self._tensors}

@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from wse_emu.errors import WseError
-from wse_emu.program import ops_attention, ops_ring, ops_rows, ops_tokens  # noqa: F401  (they register their operations)
+from wse_emu.program import (  # noqa: F401  (they register their operations)
+    ops_activations,
+    ops_attention,
+    ops_ring,
+    ops_rows,
+    ops_tokens,
+)
 from wse_emu.program.body import Body
 from wse_emu.program.layout import Layout
 from wse_emu.program.ops import OPS, Result, like

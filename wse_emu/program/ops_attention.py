@@ -61,19 +61,29 @@ OPS["scores"] = Op(
 
 
 def _mask(moment: Moment, attributes: Attributes, scores: Any) -> tuple[Any, ...]:
-    """Positions that are not there yet score −∞."""
-    xp = moment.xp
+    """Positions that are not there yet, and those that have left the window, score −∞."""
+    xp, window = moment.xp, attributes.get("window")
     row = xp.reshape(xp.arange(scores.shape[0]), (-1, 1, 1, 1, 1, 1))
     slot = xp.reshape(xp.arange(scores.shape[3]), (1, 1, 1, -1, 1, 1))
-    there = slot * attributes["rows"] + row <= moment.position
-    return (xp.where(there, scores, xp.asarray(-xp.inf, dtype=scores.dtype)),)
+    place = slot * attributes["rows"] + row
+    seen = place <= moment.position
+    if window is not None:
+        seen = seen & (place > moment.position - window)
+    return (xp.where(seen, scores, xp.asarray(-xp.inf, dtype=scores.dtype)),)
 
 
-OPS["mask"] = Op(
-    lambda values, _a: (like(values[0]),),
-    lambda _v, _o, _a, _s: (Work("copy", 1),),
-    _mask,
-)
+def _mask_work(
+    values: tuple[Value, ...], _outputs: tuple[Value, ...], attributes: Attributes, slots: int
+) -> tuple[Work, ...]:
+    """The last slot may not be there yet; all but ⌊window / rows⌋ slots may have left the window."""
+    (scores,), window = values, attributes.get("window")
+    if window is None:
+        return (Work("copy", 1),)
+    left = max(0, slots - window // attributes["rows"])
+    return (Work("copy", 1), Work("copy", left * scores.block_elements // scores.block[0]))
+
+
+OPS["mask"] = Op(lambda values, _a: (like(values[0]),), _mask_work, _mask)
 
 
 # Partial softmax, merged over the rows as in flash decoding (Dao et al., 2023)

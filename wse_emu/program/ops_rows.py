@@ -42,3 +42,28 @@ OPS["silu"] = Op(
     lambda values, _o, _a, _s: tuple(Work(unit, values[0].block_elements) for unit in ("special", "special", "add")),
     lambda moment, _a, x: (x / (1 + moment.xp.exp(-x)),),
 )
+
+
+# LayerNorm: shifting and scaling by the sums of x and x² over all PEs
+
+
+def _layer_scale(moment: Moment, attributes: Attributes, x: Any, *others: Any) -> tuple[Any, ...]:
+    total, squares, weight, bias = others
+    xp, size = moment.xp, attributes["size"]
+    mean = total / size
+    variance = squares / size - mean * mean
+    variance = xp.where(variance < 0, xp.zeros_like(variance), variance)  # rounding, where all x are nearly equal
+    return ((x - mean) / xp.sqrt(variance + attributes["epsilon"]) * weight + bias,)
+
+
+OPS["layer_scale"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, outputs, _a, _s: (
+        Work("add", 3 * values[1].block_elements),
+        Work("special", 2 * values[1].block_elements),
+        Work("add", outputs[0].block_elements),
+        Work("add", outputs[0].block_elements),
+        Work("fma", outputs[0].block_elements),
+    ),
+    _layer_scale,
+)

@@ -1,4 +1,4 @@
-"""Local operations on tokens: table lookup and the best of a PE's logits."""
+"""Local operations on tokens: their positions, table lookup and the best of a PE's logits."""
 
 from typing import Any
 
@@ -13,15 +13,28 @@ def _lookup_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple
 
 
 def _lookup(moment: Moment, attributes: Attributes, table: Any, token: Any) -> tuple[Any, ...]:
-    """The column of PEs that owns the token's row gives it, all others give zeros."""
+    """The column of PEs that owns the token's row gives it, all others give zeros.
+
+    With ``columns`` there is a block for each column of the region, as sums with others' blocks need.
+    """
     xp, block = moment.xp, attributes["block"]
     index = xp.reshape(token, (1,))
-    owner = xp.reshape(xp.arange(table.shape[2] // block), (1, -1, 1, 1)) == index // block
+    columns = attributes.get("columns", table.shape[2] // block)
+    owner = xp.reshape(xp.arange(columns), (1, -1, 1, 1)) == index // block
     row = xp.reshape(xp.take(table, index, axis=2), (table.shape[0], 1, 1, table.shape[1]))
     return (xp.where(owner, row, xp.zeros_like(row)),)
 
 
 OPS["lookup"] = Op(_lookup_results, lambda _v, outputs, _a, _s: (Work("copy", outputs[0].block_elements),), _lookup)
+
+
+# The index of the token at hand, which every PE counts
+
+OPS["position"] = Op(
+    lambda _v, _a: (Result((1,), Layout((None,)), frozenset(), "int32"),),
+    lambda _v, _o, _a, _s: (Work("add", 1),),
+    lambda moment, _a: (moment.xp.reshape(moment.xp.asarray(moment.position, dtype=moment.xp.int32), (1, 1, 1, 1)),),
+)
 
 
 def _argmax_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:

@@ -24,6 +24,14 @@ from wse_emu.mappings.plan import Request
 from wse_emu.models import ModelConfig, Rope
 
 SMALL = ModelConfig("llama", 64, 16, 3, 2, 1, 8, 32, 64, 1e-5, Rope(10000.0, "half"))
+MODELS = {
+    "llama": SMALL,
+    "windows": replace(
+        SMALL, family="gemma3_text", window=3, windowed=(True, False, True), local_rope=Rope(100.0, "half")
+    ),
+    "unrotated": replace(SMALL, family="gpt2", rope=Rope(1.0, "half", rotated=0), learned_positions=True),
+}
+"""Layers alike, of two kinds, and without rotary angles."""
 POSITION = 5
 
 
@@ -35,11 +43,16 @@ def wafer(columns: int, rows: int, **more: Any) -> WaferSpec:
 
 
 @cache
-def mapped(
-    columns: int, rows: int, shape: tuple[int, int], column_seams: tuple[int, ...], defects: Defects | None = None
+def mapped(  # noqa: PLR0917
+    columns: int,
+    rows: int,
+    shape: tuple[int, int],
+    column_seams: tuple[int, ...],
+    defects: Defects | None = None,
+    model: str = "llama",
 ) -> tuple[Pipeline, PlacementProblem]:
     spec = wafer(columns, rows, column_seams=column_seams)
-    request = Request(SMALL, spec, 16, "auto", Estimator(spec), shape=shape, defects=defects or Defects())
+    request = Request(MODELS[model], spec, 16, "auto", Estimator(spec), shape=shape, defects=defects or Defects())
     held = fitted_pipeline(request)
     return held, layer_problem(held, POSITION)
 
@@ -79,16 +92,24 @@ def engine_cycles(pipeline: Pipeline, problem: PlacementProblem, placement: Plac
     shape=st.sampled_from([(4, 4), (5, 3), (3, 6)]),
     column_seams=st.sampled_from([(), (9,)]),
     defects=st.sampled_from([None, Defects.of([(12, 12), (3, 20)], [((17, 4), (18, 4))])]),
+    model=st.sampled_from(sorted(MODELS)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_cycles_are_the_timing_engines(
-    shape: tuple[int, int], column_seams: tuple[int, ...], defects: Defects | None, seed: int
+    shape: tuple[int, int], column_seams: tuple[int, ...], defects: Defects | None, model: str, seed: int
 ) -> None:
-    pipeline, problem = mapped(24, 25, shape, column_seams, defects)
+    pipeline, problem = mapped(24, 25, shape, column_seams, defects, model)
     placements = random_placements(problem, 6, seed)
     x, y = (np.array([getattr(p, axis) for p in placements]) for axis in ("x", "y"))
     found = Evaluator(problem).costs(x, y, None, ("cycles",))["cycles"]
     assert found.tolist() == [engine_cycles(pipeline, problem, p) for p in placements]
+
+
+def test_a_windowed_layer_takes_longer_than_a_full_one() -> None:
+    """Its mask reaches the positions that have left the window: here one more vector, of two slots."""
+    _, problem = mapped(24, 25, (4, 4), (), None, "windows")
+    first, full, last = (block.shapes[0].cycles for block in problem.blocks[1:])
+    assert first == last > full
 
 
 def test_a_batch_of_one_at_a_time_is_the_same() -> None:
