@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from wse_emu.models import ModelConfig, Rope, tensor_shapes
 from wse_emu.models.gguf import NAMES as GGUF_NAMES
 from wse_emu.models.gguf import PAIRINGS
-from wse_emu.models.safetensors import NAMES as HF_NAMES
+from wse_emu.models.hf_names import LLAMA as HF_NAMES
 
 Tensors = dict[str, NDArray[np.float32]]
 SMALL = ModelConfig(

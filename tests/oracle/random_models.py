@@ -1,5 +1,6 @@
-"""Small seeded Llama, Qwen2 and Qwen3 models of transformers, written as safetensors folders."""
+"""Small seeded models of transformers, written as safetensors folders."""
 
+import copy
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -26,14 +27,87 @@ _SHAPES: Mapping[str, tuple[str, int, int, int, int, int, int, int, bool, dict[s
     "qwen3": ("qwen3", 54, 2, 4, 2, 14, 95, 257, False, None),
     "qwen3-tied": ("qwen3", 80, 3, 6, 3, 10, 73, 101, True, None),
 }
+_ENDS = {"bos_token_id": 0, "eos_token_id": 1}  # inside the small vocabularies
+_COMMON = {"rms_norm_eps": 1e-6, "max_position_embeddings": 128}
+_NEOX = _COMMON | {"hidden_size": 80, "num_hidden_layers": 3, "num_attention_heads": 5, "intermediate_size": 83}
+_PHI3 = _NEOX | {"pad_token_id": 0} | _ENDS
+_GEMMA = _COMMON | {
+    "hidden_size": 52,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 14,
+    "intermediate_size": 77,
+    "query_pre_attn_scalar": 9,
+    "sliding_window": 7,
+}
+_GPT2 = {"vocab_size": 97, "n_embd": 50, "n_layer": 2, "n_head": 5, "n_positions": 64} | _ENDS
+_OTHERS: Mapping[str, dict[str, Any]] = {
+    "gpt2": _GPT2,
+    "gpt2-untied": _GPT2 | {"n_inner": 67, "tie_word_embeddings": False, "scale_attn_weights": False},
+    "gpt_neox": _NEOX | {"vocab_size": 131},
+    "gpt_neox-in-turn": _NEOX
+    | {
+        "vocab_size": 113,
+        "use_parallel_residual": False,
+        "attention_bias": False,
+        "hidden_act": "gelu_new",
+        "rope_parameters": {"rope_theta": 500.0, "partial_rotary_factor": 0.5, "rope_type": "default"},
+    },
+    "gemma3_text": _GEMMA | {"vocab_size": 149, "num_hidden_layers": 7},
+    "gemma3_text-scaled": _GEMMA
+    | {
+        "vocab_size": 101,
+        "num_hidden_layers": 3,
+        "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+        "final_logit_softcapping": 4.0,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "factor": 3.0, "rope_theta": 9000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        },
+    },
+    "gemma2": _GEMMA
+    | {"vocab_size": 127, "num_hidden_layers": 4, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    "gemma2-uncapped": _GEMMA
+    | {
+        "vocab_size": 109,
+        "num_hidden_layers": 2,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "hidden_activation": "gelu",
+    },
+    "phi3": _PHI3 | {"vocab_size": 103},
+    "phi3-windowed": _PHI3
+    | {
+        "vocab_size": 107,
+        "num_key_value_heads": 1,
+        "sliding_window": 5,
+        "partial_rotary_factor": 0.5,
+        "tie_word_embeddings": True,
+    },
+}
+_VARIED = 9
+"""A seed with which every one of them writes at least five different tokens."""
 NAMES = tuple(_SHAPES)
-"""Names for ``make``; sizes that few grids divide."""
+"""Names for ``make`` of models that differ from Llama by a flag; sizes that few grids divide."""
+OTHERS = tuple(_OTHERS)
+"""Names for ``make`` of the other families."""
 
 
 def make(name: str, seed: int = 0) -> Any:
-    """A seeded model of ``NAMES`` in which every weight counts: norms and biases too are random."""
+    """A seeded model of ``NAMES`` or ``OTHERS`` in which every weight counts: norms and biases too are random."""
+    config = _llama_like(name) if name in _SHAPES else _other(name)
+    import torch
+
+    torch.manual_seed(zlib.crc32(name.encode()) + seed + (0 if name in _SHAPES else _VARIED))
+    model = causal_model(config)
+    for parameter_name, parameter in model.named_parameters():
+        parameter.data = _random(torch, parameter_name, parameter.shape, from_one=name.startswith("gemma"))
+    return model
+
+
+def _llama_like(name: str) -> Any:
     family, hidden, layers, heads, kv_heads, head_dim, intermediate, vocabulary, tied, scaling = _SHAPES[name]
-    config = transformers().AutoConfig.for_model(
+    return transformers().AutoConfig.for_model(
         family,
         vocab_size=vocabulary,
         hidden_size=hidden,
@@ -47,25 +121,27 @@ def make(name: str, seed: int = 0) -> Any:
         tie_word_embeddings=tied,
         **({"rope_scaling": scaling} if scaling else {}),
     )
-    import torch
-
-    torch.manual_seed(zlib.crc32(name.encode()) + seed)
-    model = causal_model(config)
-    for parameter_name, parameter in model.named_parameters():
-        parameter.data = _random(torch, parameter_name, parameter.shape)
-    return model
 
 
-def _random(torch: Any, name: str, shape: Any) -> Any:
-    """Scales at which eight models write text, where others soon repeat one token: a tied one its last."""
+def _other(name: str) -> Any:
+    family = name.partition("-")[0]
+    return transformers().AutoConfig.for_model(family, **copy.deepcopy(_OTHERS[name]))
+
+
+def _random(torch: Any, name: str, shape: Any, *, from_one: bool = False) -> Any:
+    """Scales at which these models write text, where others soon repeat one token: a tied one its last.
+
+    ``from_one`` says that the weights of norms are differences from 1.
+    """
     values = torch.randn(shape)
-    if name.endswith("norm.weight"):
-        return 1 + 0.2 * values
     if name.endswith("bias"):
         return 0.5 * values
-    if "embed" in name:
+    if len(shape) == 1:
+        return 0.2 * values + (0 if from_one else 1)
+    if any(part in name for part in ("embed_", "wte", "wpe")):
         return 0.05 * values
-    return values * shape[1] ** -0.5 * (2 if "self_attn" in name else 1)
+    fan_in = shape[0] if ".c_" in name else shape[1]  # GPT-2 stores (in, out)
+    return values * fan_in**-0.5 * (2 if "attn" in name or "attention" in name else 1)
 
 
 def saved(model: Any, folder: Path, shard: str = "10GB") -> Path:

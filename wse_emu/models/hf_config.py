@@ -6,18 +6,28 @@ from typing import Any
 from wse_emu.errors import WseError
 from wse_emu.models.config import FAMILIES, ModelConfig
 from wse_emu.models.fields import Fields
-from wse_emu.models.rope import Rope, RopeScaling
+from wse_emu.models.hf_families import READERS
+from wse_emu.models.hf_rope import read_rope
+from wse_emu.models.rope import Rope
 
 QWEN3_HEAD_DIM = 128  # transformers' Qwen3Config, where config.json leaves it out
-DEFAULT_THETA = 10_000.0  # transformers' default, which early Llama files leave out
 
 
 def read_hf_config(data: Mapping[str, Any], source: str = "config.json") -> ModelConfig:
     """Keys that transformers requires are required here; see `ModelConfig.from_hf`."""
     fields = Fields(data, source)
     family = fields.text("model_type")
+    if family == "gemma3" and fields.has("text_config"):  # with images; the decoder of text is an object of its own
+        fields, family = fields.table("text_config"), "gemma3_text"
     if family not in FAMILIES:
         raise WseError(f"{source}: model_type {family!r} is not supported; supported: {', '.join(FAMILIES)}")
+    if data.get("quantization_config") is not None:
+        raise WseError(f"{source}: quantised safetensors are not supported; use float16, bfloat16, float32 or GGUF")
+    return READERS[family](fields) if family in READERS else _read_llama(fields, family)
+
+
+def _read_llama(fields: Fields, family: str) -> ModelConfig:
+    """Llama and the Qwen models that differ from it by a flag."""
     _refuse_unsupported(fields)
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
     return ModelConfig(
@@ -67,38 +77,10 @@ def _refuse_unsupported(fields: Fields) -> None:
     activation = fields.text("hidden_act", "silu")
     if activation != "silu":
         raise WseError(f"{fields.source}: hidden_act {activation!r} is not supported; only silu")
-    if fields.has("quantization_config"):
-        raise WseError(
-            f"{fields.source}: quantised safetensors are not supported; use float16, bfloat16, float32 or GGUF"
-        )
 
 
 def _rope(fields: Fields) -> Rope:
-    """`rope_parameters` (transformers 5) or `rope_theta` with `rope_scaling` (before)."""
-    parameters = fields.table("rope_parameters")
-    top_theta = fields.number("rope_theta", DEFAULT_THETA)
-    theta = parameters.number("rope_theta", top_theta)
-    if fields.has("rope_theta") and theta != top_theta:
-        raise WseError(f"{fields.source}: rope_theta {top_theta} contradicts rope_parameters' {theta}")
-    scaling = fields.table("rope_scaling") if fields.has("rope_scaling") else parameters
-    for table in (fields, parameters):
+    for table in (fields, fields.table("rope_parameters")):
         if table.number("partial_rotary_factor", 1.0) != 1.0:
             raise WseError(f"{table.source}: partial_rotary_factor is not supported; heads must rotate whole")
-    return Rope(theta, "half", _scaling(scaling, fields))
-
-
-def _scaling(scaling: Fields, fields: Fields) -> RopeScaling | None:
-    kind = scaling.text("rope_type", scaling.text("type", "default"))
-    if kind == "default":
-        return None
-    if kind == "linear":
-        return RopeScaling("linear", scaling.number("factor"))
-    if kind != "llama3":
-        raise WseError(f"{fields.source}: rope scaling {kind!r} is not supported; supported: default, linear, llama3")
-    return RopeScaling(
-        "llama3",
-        scaling.number("factor"),
-        scaling.number("low_freq_factor"),
-        scaling.number("high_freq_factor"),
-        scaling.integer("original_max_position_embeddings"),
-    )
+    return read_rope(fields)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from wse_emu.errors import WseError
 from wse_emu.models.hf_config import read_hf_config
+from wse_emu.models.hf_names import LLAMA, TABLES, named_as
 from wse_emu.models.hf_tokenizer import hf_tokenizer
 from wse_emu.models.json_file import parse_object, read_json
 from wse_emu.models.mapped_file import MappedFile
 from wse_emu.models.model import Model
-from wse_emu.models.weights import NameTable, StoredTensor, Weights
+from wse_emu.models.weights import StoredTensor, Weights
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -30,31 +31,6 @@ TYPES: Mapping[str, np.dtype[Any]] = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
 
-_LAYER = "model.layers.{layer}."
-NAMES = NameTable(
-    {
-        "embedding": "model.embed_tokens.weight",
-        "attention_norm": f"{_LAYER}input_layernorm.weight",
-        "q": f"{_LAYER}self_attn.q_proj.weight",
-        "k": f"{_LAYER}self_attn.k_proj.weight",
-        "v": f"{_LAYER}self_attn.v_proj.weight",
-        "o": f"{_LAYER}self_attn.o_proj.weight",
-        "q_bias": f"{_LAYER}self_attn.q_proj.bias",
-        "k_bias": f"{_LAYER}self_attn.k_proj.bias",
-        "v_bias": f"{_LAYER}self_attn.v_proj.bias",
-        "q_norm": f"{_LAYER}self_attn.q_norm.weight",
-        "k_norm": f"{_LAYER}self_attn.k_norm.weight",
-        "mlp_norm": f"{_LAYER}post_attention_layernorm.weight",
-        "gate": f"{_LAYER}mlp.gate_proj.weight",
-        "up": f"{_LAYER}mlp.up_proj.weight",
-        "down": f"{_LAYER}mlp.down_proj.weight",
-        "final_norm": "model.norm.weight",
-        "lm_head": "lm_head.weight",
-    },
-    transposed=True,
-    ignored=("rotary_emb.inv_freq",),  # a table that old files carry; the config says the same
-)
-
 
 def load_safetensors(folder: Path, name: str | None = None) -> Model:
     """A model from a folder; weights stay in their files. Raises `WseError` for anything missing or contradictory."""
@@ -62,7 +38,8 @@ def load_safetensors(folder: Path, name: str | None = None) -> Model:
     tensors: dict[str, StoredTensor] = {}
     for path in _shards(folder):
         tensors |= read_safetensors(path)
-    weights = Weights(config, tensors, NAMES, source=str(folder))
+    table = TABLES.get(config.family, LLAMA)
+    weights = Weights(config, named_as(config.family, tensors), table, source=str(folder))
     return Model(name or folder.resolve().name, config, weights, hf_tokenizer(folder), str(folder), None)
 
 
