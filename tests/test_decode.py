@@ -94,6 +94,38 @@ def test_random_models_write_the_tokens_of_transformers(name: str, mapping: str,
     check(model, expected, mapping=mapping, shape=(7, 5))
 
 
+@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_other_families_write_the_tokens_of_transformers(name: str, mapping: str, tmp_path: Path) -> None:
+    """The prompt alone is longer than the windows of those that have one."""
+    check_family(name, tmp_path, 4, mapping=mapping, shape=(7, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+@pytest.mark.parametrize("shape", [None, (1, 1), (6, 11)])
+def test_other_families_write_32_tokens_of_transformers(
+    name: str, mapping: str, shape: tuple[int, int] | None, tmp_path: Path, big_memory: str
+) -> None:
+    check_family(name, tmp_path, 32, mapping=mapping, shape=shape, wafer=big_memory)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("backend", ["jax", Backend("strict", array_api_strict)], ids=["jax", "strict"])
+def test_other_families_write_the_same_tokens_on_other_backends(
+    name: str, backend: str | Backend, tmp_path: Path
+) -> None:
+    check_family(name, tmp_path, 8, backend=backend, shape=(6, 11))
+
+
+def check_family(name: str, folder: Path, tokens: int, **mapping: object) -> None:
+    original = random_models.make(name)
+    expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], tokens)
+    check(load_model(str(random_models.saved(original, folder / name))), expected, None, **mapping)
+
+
 SLOW = pytest.mark.slow
 
 

@@ -46,6 +46,27 @@ def test_scaling_that_divides_by_nothing_is_refused(scaling: dict[str, Any]) -> 
         RopeScaling("llama3", **scaling)
 
 
+def test_pairs_that_do_not_rotate_come_last_and_stand_still() -> None:
+    found = Rope(1e4, "half", rotated=8).inverse_frequencies(20)
+    np.testing.assert_array_equal(found[:4], Rope(1e4, "half").inverse_frequencies(8))
+    assert not found[4:].any()
+    assert Rope(1e4, "half", rotated=0).inverse_frequencies(6).tolist() == [0, 0, 0]
+
+
+def test_the_order_of_pairs_puts_a_rotated_pair_half_a_head_apart() -> None:
+    order = Rope(1e4, "half", rotated=4).pair_order(10)
+    assert order.tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
+    for rope in (Rope(1e4, "half"), Rope(1e4, "adjacent", rotated=4)):
+        assert rope.pair_order(10).tolist() == list(range(10))
+
+
+def test_more_than_a_head_cannot_rotate_nor_half_a_pair() -> None:
+    with pytest.raises(WseError, match="rotates 12 elements of a head, which has 10"):
+        Rope(1e4, "half", rotated=12).inverse_frequencies(10)
+    with pytest.raises(WseError, match="rotates pairs: 3 elements"):
+        Rope(1e4, "half", rotated=3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linear", "llama3"])
 def test_scaled_frequencies_are_those_of_transformers(kind: str) -> None:
