@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wse_emu.models.rope import Rope
 
 FloatArray = NDArray[np.float32]
+FAMILIES = ("llama", "qwen2", "qwen3")
 THREADS = "OPENBLAS_NUM_THREADS"
 
 
@@ -48,6 +49,8 @@ class PlainDecoder:
     """
 
     def __init__(self, config: "ModelConfig", weights: Mapping[str, FloatArray], positions: int | None = None) -> None:
+        if config.family not in FAMILIES:
+            raise ValueError(f"the plain decoder knows {', '.join(FAMILIES)}, not {config.family}")
         self.config = config
         self.positions = min(config.context, 512) if positions is None else positions
         self._layers = [self._load(weights, f"layers.{index}.") for index in range(config.layers)]

@@ -120,6 +120,18 @@ def test_other_families_write_the_same_tokens_on_other_backends(
     check_family(name, tmp_path, 8, backend=backend, shape=(6, 11))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma3_text", "gemma2", "phi3"])
+@pytest.mark.parametrize("mapping", ["shared", "pipeline"])
+def test_the_wavelet_engine_times_other_families_as_the_timing_engine_does(
+    name: str, mapping: str, tmp_path: Path
+) -> None:
+    model = load_model(str(random_models.saved(random_models.make(name), tmp_path / name)))
+    session = map_model(model, positions=16, mapping=mapping, shape=(5, 4), engine="wavelet")
+    result = session.decode([3, 1, 4, 1, 5, 9, 2, 6], 2)
+    assert result.modelled_cycles_per_token == pytest.approx(result.cycles_per_token, rel=0.01)
+
+
 def check_family(name: str, folder: Path, tokens: int, **mapping: object) -> None:
     original = random_models.make(name)
     expected = greedy(original, [3, 1, 4, 1, 5, 9, 2, 6], tokens)

@@ -1,4 +1,4 @@
-"""Transformers of the Llama family: shapes, weights and tokenizers, read from the formats they are published in."""
+"""Decoder-only transformers: shapes, weights and tokenizers, read from the formats they are published in."""
 
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.fetch import cache_folder, fetch

@@ -71,7 +71,10 @@ class ModelConfig:
     logit_softcap: float | None = None
     """The same for logits."""
     window: int | None = None
-    """How many positions, the token's own included, a windowed layer sees; None where no layer is windowed."""
+    """How many positions, the token's own included, a windowed layer sees; None where no layer is windowed.
+
+    Its KV cache still holds all positions: older ones are masked, at their full cost.
+    """
     windowed: tuple[bool, ...] = ()
     """Which layers are windowed; empty: none."""
     local_rope: Rope | None = None

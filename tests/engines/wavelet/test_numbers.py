@@ -38,6 +38,34 @@ CONFIG = ModelConfig(
     attention_bias=True,
     qk_norm=True,
 )
+OTHER = ModelConfig(
+    family="gpt_neox",
+    vocabulary=23,
+    hidden=10,
+    layers=1,
+    heads=2,
+    kv_heads=2,
+    head_dim=6,
+    intermediate=9,
+    context=7,
+    norm_epsilon=1e-6,
+    rope=Rope(theta=10000.0, pairing="half", rotated=2),
+    attention_bias=True,
+    output_bias=True,
+    mlp_bias=True,
+    norm="layer",
+    activation="gelu",
+    gated=False,
+    learned_positions=True,
+    parallel_residual=True,
+    post_norms=True,
+    embedding_scale=2.0,
+    attention_softcap=3.0,
+    logit_softcap=5.0,
+    window=2,
+    windowed=(True,),
+)
+"""What no published model has at once."""
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,21 +133,22 @@ def test_shifts_carry_every_word_to_its_place(
     np.testing.assert_array_equal(got, expected.swapaxes(0, 1) if along_y else expected)
 
 
-def bodies(algorithm: str) -> dict[str, Body]:
+def bodies(algorithm: str, config: ModelConfig) -> dict[str, Body]:
     """Every kernel of a decode on a grid of 3 × 4 PEs."""
-    style, shapes = Style(reduce=algorithm), Shapes(CONFIG, 4, 2)
+    style, shapes = Style(reduce=algorithm), Shapes(config, 4, 2)
     return {
-        "embed": embed_body(CONFIG, style, 3, 4),
+        "embed": embed_body(config, style, 3, 4),
         "angles": angles_body(shapes, style, 3),
-        "layer": layer_body(shapes, style, 3, positions=9),
-        "head": head_body(CONFIG, style, 3, 4),
+        "layer": layer_body(shapes, style, 3, positions=9, kind=config.kind(0)),
+        "head": head_body(config, style, 3, 4),
     }
 
 
 @pytest.mark.parametrize("algorithm", published.ALGORITHMS)
 @pytest.mark.parametrize("name", ["embed", "layer", "head"])
-def test_kernels_give_the_same_bits_when_the_fabric_reduces(name: str, algorithm: str) -> None:
-    body = bodies(algorithm)[name]
+@pytest.mark.parametrize("config", [CONFIG, OTHER], ids=["qwen3", "other"])
+def test_kernels_give_the_same_bits_when_the_fabric_reduces(config: ModelConfig, name: str, algorithm: str) -> None:
+    body = bodies(algorithm, config)[name]
     rng = np.random.default_rng(5)
     # the plain array API on both sides: only who reduces differs
     plain, fabric = FabricBackend(NUMPY, load_wafer("wse3")), FabricBackend(NUMPY, load_wafer("wse3"))
