@@ -23,16 +23,17 @@ def shared(request: Request) -> Plan:
 def _plan(request: Request, rows: int, cols: int, inner: int) -> Plan:
     region = request.room.first(cols, rows)
     assert region is not None
-    program = _program_on(request, region, inner)
+    program = shared_program(request, region, inner)
     names = {f"embedding, layers 0-{request.config.layers - 1}, head": region}
     return Plan("shared", "one region", program, names, memory(program, request.spec))
 
 
 def _program(request: Request, rows: int, cols: int, inner: int) -> Program:
-    return _program_on(request, Region(0, 0, cols, rows), inner)
+    return shared_program(request, Region(0, 0, cols, rows), inner)
 
 
-def _program_on(request: Request, region: Region, inner: int) -> Program:
+def shared_program(request: Request, region: Region, inner: int) -> Program:
+    """Embedding, all layers and the head on ``region``, of whose columns ``inner`` share a key-value head."""
     config, rows, cols = request.config, region.height, region.width
     shapes, style = Shapes(config, cols, inner), request.style
     bodies = {kind: layer_body(shapes, style, rows, positions=request.positions, kind=kind) for kind in config.kinds}

@@ -1,7 +1,7 @@
 """The shape of a decoder: all that a mapping needs to know without reading a weight. What is left out is as Llama's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -112,6 +112,10 @@ class ModelConfig:
             raise WseError(f"model config: windowed says {len(self.windowed)} layers, the model has {self.layers}")
         if any(self.windowed) and (self.window is None or self.window < 1):
             raise WseError(f"model config: windowed layers need a window of at least 1 position, got {self.window}")
+
+    def first_layers(self, count: int) -> "ModelConfig":
+        """The same with so many layers, those that come first."""
+        return replace(self, layers=count, windowed=self.windowed[:count])
 
     def kind(self, layer: int) -> LayerKind:
         """What layer number ``layer`` is like."""

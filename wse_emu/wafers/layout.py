@@ -1,7 +1,7 @@
 """How layers lie on wafers: what a PE holds, how long a token takes, and how many wafers it needs."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 
@@ -78,6 +78,8 @@ class WaferLayout(ABC):
     def __init__(self, config: ModelConfig, spec: WaferSpec, workload: Workload) -> None:
         self.config, self.spec, self.workload = config, spec, workload
         self.request = Request(config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype)
+        self.few = replace(self.request, config=config.first_layers(min(TIMED, config.layers)))
+        """As many layers as are timed."""
         self.plain = Style(workload.dtype, "chain")
         """For bytes, which no reduction's algorithm changes."""
         self.layer = cache(self._layer)
@@ -119,10 +121,12 @@ class WaferLayout(ABC):
         """Layers on a PE of the fullest wafer."""
 
     def _layer(self, rows: int, cols: int, inner: int) -> Body:
-        return layer_body(Shapes(self.config, cols, inner), self.request.style, rows, positions=self.request.positions)
+        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
+        return layer_body(shapes, self.request.style, rows, positions=self.request.positions, kind=kind)
 
     def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
-        body = layer_body(Shapes(self.config, cols, inner), self.plain, rows, positions=self.workload.context)
+        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
+        body = layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
         slot = sum(state.block_bytes // state.block[0] for state in body.states)
         return PeRoom(
             sum(value.block_bytes for value in body.weights),

@@ -1,14 +1,13 @@
 """A region for each layer, and one for embedding and head."""
 
 from bisect import bisect_left
-from dataclasses import replace
 from math import ceil
 
 from wse_emu.fabric.region import Region
 from wse_emu.mappings.layers import Pipeline
 from wse_emu.mappings.shapes import extents
 from wse_emu.program import Program
-from wse_emu.wafers.layout import BETWEEN, ENDS, TIMED, PeRoom, WaferLayout
+from wse_emu.wafers.layout import BETWEEN, ENDS, PeRoom, WaferLayout
 
 
 class Pipelined(WaferLayout):
@@ -34,8 +33,7 @@ class Pipelined(WaferLayout):
     def program(self, rows: int, cols: int, inner: int) -> Program:
         ends = self.ends_columns(rows)
         assert ends is not None
-        request = replace(self.request, config=replace(self.config, layers=min(TIMED, self.config.layers)))
-        pipeline = Pipeline(request, rows, cols, inner, ends)
+        pipeline = Pipeline(self.few, rows, cols, inner, ends)
         regions, x, y = [], 0, 0
         for width in pipeline.widths:
             if x + width > self.spec.columns:

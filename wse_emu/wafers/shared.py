@@ -3,9 +3,9 @@
 from math import ceil
 
 from wse_emu.fabric.region import Region
-from wse_emu.kernels.decoder import Shapes, angles_body, embed_body, head_body
-from wse_emu.program import Call, Program
-from wse_emu.wafers.layout import BETWEEN, ENDS, TIMED, PeRoom, WaferLayout
+from wse_emu.mappings.shared import shared_program
+from wse_emu.program import Program
+from wse_emu.wafers.layout import BETWEEN, ENDS, PeRoom, WaferLayout
 
 
 class Shared(WaferLayout):
@@ -22,19 +22,7 @@ class Shared(WaferLayout):
         return 1 + ceil(max(0, self.config.layers - beside_ends) / most)
 
     def program(self, rows: int, cols: int, inner: int) -> Program:
-        config, style, region = self.config, self.request.style, Region(0, 0, cols, rows)
-        body = self.layer(rows, cols, inner)
-        layers = [Call(body, region, ("hidden", "cos", "sin"), ("hidden",), f"layers.{i}.") for i in range(TIMED)]
-        angles = angles_body(Shapes(config, cols, inner), style, rows)
-        return Program(
-            "shared",
-            (
-                Call(embed_body(config, style, rows, cols), region, ("token",), ("hidden",)),
-                Call(angles, region, (), ("cos", "sin")),
-                *layers[: config.layers],
-                Call(head_body(config, style, rows, cols), region, ("hidden",), ("logits", "token")),
-            ),
-        )
+        return shared_program(self.few, Region(0, 0, cols, rows), inner)
 
     def stage_cycles(self, kernels: dict[str, float], wafers: int) -> float:
         ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
