@@ -154,7 +154,7 @@ def _add_output(  # noqa: PLR0917
 ) -> Value:
     """Residual + output of a part of the layer, which passes a norm of its own in some families."""
     if config.post_norms:
-        output = _norm(b, config, output, f"{part}_post_norm")
+        output, kernel = _norm(b, config, output, f"{part}_post_norm"), "norm"
     with b.kernel(kernel):
         result: Value = b.local("add", residual, output)
     return result

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wse_emu.errors import WseError
 from wse_emu.models import ModelConfig, Rope, RopeScaling
@@ -57,6 +59,13 @@ PUBLISHED = {
     "Gemma-3-1B": (GEMMA3, 999_885_952),
     "Phi-3-mini": (PHI3, 3_821_079_552),
 }
+
+OTHER_KEYS = (
+    *("n_inner", "layer_norm_epsilon", "activation_function", "hidden_activation", "tie_word_embeddings"),
+    *("rope_parameters", "rope_scaling", "rope_theta", "rotary_emb_base", "partial_rotary_factor", "head_dim"),
+    *("layer_types", "sliding_window", "sliding_window_pattern", "query_pre_attn_scalar", "num_key_value_heads"),
+    *("attn_logit_softcapping", "final_logit_softcapping", "max_position_embeddings", "rms_norm_eps"),
+)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -123,6 +132,31 @@ def test_every_layer_of_phi_3_slides_where_it_says_so() -> None:
     config = ModelConfig.from_hf(PHI3)
     assert config.kinds == (LayerKind(windowed=True),)
     assert ModelConfig.from_hf(PHI3 | {"sliding_window": None}).kinds == (LayerKind(),)
+
+
+@pytest.mark.parametrize(
+    ("keys", "activation"),
+    [(GPT2, "gelu_tanh"), (PYTHIA, "gelu"), (GEMMA2, "gelu_tanh"), (GEMMA3, "gelu_tanh"), (PHI3, "silu")],
+)
+def test_activations_are_the_families_own(keys: dict[str, Any], activation: str) -> None:
+    """Two forms of GELU differ by less than tokens show."""
+    assert ModelConfig.from_hf(keys).activation == activation
+
+
+@given(st.sampled_from([GPT2, PYTHIA, GEMMA2, GEMMA3, PHI3]), st.data())
+def test_any_value_gives_a_config_or_one_clear_line(keys: dict[str, Any], data: st.DataObject) -> None:
+    odd = st.sampled_from(
+        [None, True, -1, 0, 1, 3, 10**15, 0.5, -2.5, float("nan"), "x", [], ["x"], {}, {"rope_type": 3}]
+    )
+    names = [*(key for key in keys if key != "model_type"), *OTHER_KEYS]
+    change = data.draw(st.dictionaries(st.sampled_from(names), odd, min_size=1, max_size=3))
+    try:
+        ModelConfig.from_hf(keys | change)
+    except WseError as error:
+        message = str(error)
+    else:
+        return
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ TYPES: Mapping[str, np.dtype[Any]] = {
 def load_safetensors(folder: Path, name: str | None = None) -> Model:
     """A model from a folder; weights stay in their files. Raises `WseError` for anything missing or contradictory."""
     config = read_hf_config(read_json(folder / "config.json"), str(folder / "config.json"))
+    table = TABLES.get(config.family, LLAMA)
     tensors: dict[str, StoredTensor] = {}
     for path in _shards(folder):
-        tensors |= read_safetensors(path)
-    table = TABLES.get(config.family, LLAMA)
+        tensors |= read_safetensors(path, table.ignored)
     weights = Weights(config, named_as(config.family, tensors), table, source=str(folder))
     return Model(name or folder.resolve().name, config, weights, hf_tokenizer(folder), str(folder), None)
 
@@ -61,15 +61,16 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Tensors of one file by their stored names."""
+def read_safetensors(path: Path, ignored: tuple[str, ...] = ()) -> dict[str, StoredTensor]:
+    """Tensors of one file by their stored names, but those whose names end in ``ignored``, of whatever type."""
     file = MappedFile(path)
     length = int.from_bytes(file.read(0, 8, "the header's length"), "little")
     if length > MAX_HEADER_BYTES:
         raise WseError(f"{path}: not a safetensors file: it claims a header of {length} bytes")
     header = parse_object(file.read(8, length, "the header"), path)
     header.pop("__metadata__", None)
-    return {name: _stored(file, 8 + length, name, entry) for name, entry in header.items()}
+    kept = {name: entry for name, entry in header.items() if not name.endswith(ignored)}
+    return {name: _stored(file, 8 + length, name, entry) for name, entry in kept.items()}
 
 
 def _stored(file: MappedFile, data_start: int, name: str, entry: Any) -> StoredTensor:
