@@ -144,7 +144,7 @@ class PlacementProblem:
 
     def usable(self, shape: Shape) -> bool:
         """Whether it fits the mesh and the PEs' SRAM."""
-        fits = shape.width <= self.columns and shape.height <= self.rows
+        fits = 0 < shape.width <= self.columns and 0 < shape.height <= self.rows
         return fits and (not self.sram_bytes or shape.bytes <= self.sram_bytes)
 
     def to_json(self) -> str:
@@ -157,26 +157,10 @@ class PlacementProblem:
 
     @classmethod
     def from_json(cls, text: str, where: str = "problem") -> "PlacementProblem":
-        """Raises WseError for text that is no problem of this version."""
-        plain = load_plain(text, where, "placement problem")
-        try:
-            blocks = tuple(Block(b["name"], tuple(Shape(**s) for s in b["shapes"])) for b in plain["blocks"])
-            flows = tuple(Flow(**{**f, "targets": tuple(f["targets"])}) for f in plain["flows"])
-            return cls(
-                plain["name"],
-                blocks,
-                flows,
-                plain["columns"],
-                plain["rows"],
-                frozenset((x, y) for x, y in plain["dead"]),
-                tuple(Region(**r) for r in plain["reserved"]),
-                Objective(**plain["objective"]),
-                Charges(**plain.get("charges", {})),
-                plain.get("sram_bytes", 0),
-                dead_links=frozenset(frozenset((x, y) for x, y in link) for link in plain.get("dead_links", [])),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise WseError(f"{where}: no placement problem ({type(error).__name__}: {error})") from None
+        """Raises WseError, naming block, flow or key, for text that is no problem of this version."""
+        from wse_emu.mappings.placement.problem_json import problem_of
+
+        return problem_of(load_plain(text, where, "placement problem"), where)
 
 
 def load_plain(text: str, where: str, kind: str) -> dict[str, Any]:
@@ -204,6 +188,9 @@ def _check(problem: PlacementProblem) -> None:
             raise WseError(f"{where}: dead PE ({x},{y}) is off the mesh of {mesh_size(problem)}")
     if problem.dead_links:
         _ = problem.room  # it refuses links that join no neighbours or are off the mesh
+    for region in problem.reserved:
+        if region.x < 0 or region.y < 0 or region.width < 1 or region.height < 1:
+            raise WseError(f"{where}: reserved {region} is empty or off the mesh of {mesh_size(problem)}")
     for block in problem.blocks:
         _check_block(problem, block, where)
     for number, flow in enumerate(problem.flows):
@@ -215,6 +202,11 @@ def _check(problem: PlacementProblem) -> None:
 
 
 def _check_block(problem: PlacementProblem, block: Block, where: str) -> None:
+    for shape in block.shapes:
+        if not (np.isfinite(shape.cycles) and shape.cycles >= 0 and shape.bytes >= 0):
+            raise WseError(
+                f"{where}: block {block.name} takes {shape.cycles} cycles, {shape.bytes} bytes; both from 0 work"
+            )
     fits = [s for s in block.shapes if 0 < s.width <= problem.columns and 0 < s.height <= problem.rows]
     if not fits:
         raise WseError(f"{where}: block {block.name} has no shape that fits the mesh of {mesh_size(problem)}")

@@ -76,6 +76,9 @@ def _problem(options: PlaceOptions) -> PlacementProblem:
     assert options.problem is not None
     mesh = None if options.mesh is None else (options.mesh[1], options.mesh[0])
     problem = read_problem(options.problem, mesh)
+    if mesh and mesh != (problem.columns, problem.rows):
+        size = f"{problem.rows}x{problem.columns}"
+        raise WseError(f"--mesh is for core graphs (.txt); {options.problem} has a mesh of its own, {size}")
     if options.defects is None:
         return problem
     found = read_defects(options.defects, problem.columns, problem.rows)

@@ -1,5 +1,6 @@
 """Problems and placements: what is legal, and JSON there and back."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -70,7 +71,7 @@ def test_an_impossible_problem_is_refused(made: object, said: str) -> None:
         ("{", "file, line 1: no valid JSON"),
         ("[]", "file: no placement problem of version 1"),
         ('{"kind": "placement problem", "version": 2}', "no placement problem of version 1"),
-        ('{"kind": "placement problem", "version": 1}', "no placement problem .KeyError: 'blocks'"),
+        ('{"kind": "placement problem", "version": 1}', "file: key 'name' is missing"),
     ],
 )
 def test_wrong_json_is_refused(text: str, said: str) -> None:
@@ -82,3 +83,47 @@ def test_only_blocks_of_one_pe_are_an_assignment() -> None:
     assert problem(ONE, ONE).is_assignment
     assert not problem(ONE, WIDE).is_assignment
     assert not replace(problem(ONE), blocks=(Block("b", (Shape(1, 1), Shape(2, 1))),)).is_assignment
+
+
+def edited(**changes: object) -> str:
+    plain = json.loads(problem(WIDE, ONE, flows=(Flow(0, (1,), 2.0),)).to_json())
+    return json.dumps({**plain, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (edited(columns=4.5), "file: key 'columns' must be an integer, got 4.5"),
+        (edited(name=5), "file: key 'name' must be a text, got 5"),
+        (edited(blocks={}), "file: key 'blocks' must be a list"),
+        (edited(blocks=[3]), "file, block 0: must be an object, got 3"),
+        (
+            edited(blocks=[{"name": "a", "shapes": [{"width": "x", "height": 1}]}]),
+            "file, block 0, shape 0: key 'width'",
+        ),
+        (
+            edited(blocks=[{"name": "a", "shapes": [{"width": 1, "height": 1, "cycles": float("nan")}]}]),
+            "a finite number",
+        ),
+        (edited(blocks=[{"name": "a", "size": 1}]), "file, block 0: unknown key 'size'; what works: name, shapes"),
+        (
+            edited(flows=[{"source": 0.5, "targets": [0], "wavelets": 1}]),
+            "file, flow 0: key 'source' must be an integer",
+        ),
+        (edited(flows=[{"source": 0, "targets": ["b"], "wavelets": 1}]), "file, flow 0: targets .* numbers of blocks"),
+        (
+            edited(flows=[{"source": 0, "targets": [0], "wavelets": "x"}]),
+            "file, flow 0: key 'wavelets' must be a finite",
+        ),
+        (edited(dead=[[1]]), r"file, dead: \[1\] is no PE"),
+        (edited(dead_links=[[[0, 0]]]), "file, dead_links: .* is no link"),
+        (edited(dead_links=[[[0, 0], [2, 0]]]), "a link joins neighbours"),
+        (edited(objective={"beauty": 1}), "file, objective: unknown key 'beauty'; what works: busiest_link, contended"),
+        (edited(objective={"cycles": "many"}), "file, objective: key 'cycles' must be a finite number"),
+        (edited(charges={"hop_cycles": None}), "file, charges: key 'hop_cycles' is missing"),
+        (edited(reserved=[{"x": -1, "y": 0, "width": 1, "height": 1}]), "reserved 1×1@.-1,0. is empty or off the mesh"),
+    ],
+)
+def test_what_is_wrong_in_a_problem_is_named(text: str, said: str) -> None:
+    with pytest.raises(WseError, match=said):
+        PlacementProblem.from_json(text, "file")
