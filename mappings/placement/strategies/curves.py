@@ -49,12 +49,12 @@ def interleave(problem: PlacementProblem, _search: Search) -> Placement:
 def ring(problem: PlacementProblem, _search: Search) -> Placement:
     """Down a snake that leaves the first column free, and back up that column: a closed way of neighbours.
 
-    On a band of evenly many rows, as nearly square as the blocks allow.
+    On a band of evenly many rows, as nearly square as the blocks allow; or of evenly many columns, along y.
     """
     slots = find_slots(problem, "ring")
-    shelves = _shelves(slots)
-    rows = _band(len(slots.movable), [len(shelf) for shelf in shelves])
-    columns = -(-len(slots.movable) // rows)
+    count = len(slots.movable)
+    along = [(_band(count, shelves), shelves) for shelves in (_shelves(slots), _shelves(slots, upright=True))]
+    (rows, columns), shelves = min(along, key=lambda band: (band[0][0] % 2, band[0][0] * band[0][1] - count))
     band = [shelf[:columns] for shelf in shelves[:rows]]
     out = [shelf[1:] if i % 2 == 0 else shelf[:0:-1] for i, shelf in enumerate(band)]
     back = [shelf[:1] for shelf in reversed(band)]
@@ -62,20 +62,22 @@ def ring(problem: PlacementProblem, _search: Search) -> Placement:
     return slots.along(np.concatenate([*out, *back, *rest]))
 
 
-def _band(count: int, shelves: list[int]) -> int:
-    """Rows of the band: even, with the fewest places to spare among those that hold ``count`` blocks, then squarest."""
+def _band(count: int, shelves: list[np.ndarray]) -> tuple[int, int]:
+    """Rows and columns of the band: evenly many rows, the fewest places to spare, then squarest; else all rows."""
+    lengths = [len(shelf) for shelf in shelves]
     fitting = [
         rows
         for rows in range(2, len(shelves) + 1, 2)
-        if sum(min(shelf, -(-count // rows)) for shelf in shelves[:rows]) >= count
+        if sum(min(length, -(-count // rows)) for length in lengths[:rows]) >= count
     ]
-    return min(fitting, key=lambda rows: (-count % rows, abs(rows - isqrt(count))), default=1)
+    rows = min(fitting, key=lambda rows: (-count % rows, abs(rows - isqrt(count))), default=2 * (len(shelves) // 2) + 1)
+    return rows, -(-count // rows)
 
 
-def _shelves(slots: Slots) -> list[np.ndarray]:
-    """The free places row by row, each from left to right."""
-    free = slots.free
-    return [free[slots.y[free] == row] for row in np.unique(slots.y[free])]
+def _shelves(slots: Slots, *, upright: bool = False) -> list[np.ndarray]:
+    """The free places row by row, each from left to right; or column by column."""
+    free, at = slots.free, slots.x if upright else slots.y
+    return [free[at[free] == row] for row in np.unique(at[free])]
 
 
 def _snake(slots: Slots) -> np.ndarray:

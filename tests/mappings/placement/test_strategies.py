@@ -151,7 +151,7 @@ def test_the_fastest_shapes_that_have_room_are_taken() -> None:
         assert result.cost["slowest_cycles"] == cycles
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(2, 2), (6, 4), (5, 4), (3, 8)])
+@pytest.mark.parametrize(("columns", "rows"), [(2, 2), (6, 4), (5, 4), (3, 8), (4, 3), (8, 5)])
 def test_a_ring_closes_from_neighbour_to_neighbour(columns: int, rows: int) -> None:
     problem = PlacementProblem("p", tuple(Block(str(i)) for i in range(columns * rows)), (), columns, rows)
     placement = run_strategy(problem, "ring").placement
