@@ -19,6 +19,7 @@ from wse_emu.models.config import LayerKind, ModelConfig
 from wse_emu.models.weights import ROW_TABLES, Weights
 from wse_emu.program import Body, Builder, Layout, Value
 from wse_emu.program.builder import Chooser
+from wse_emu.program.precision import Precision
 
 HIDDEN = Layout(("y",))
 SCALAR = Layout((None,))
@@ -64,9 +65,9 @@ def inner_columns(config: ModelConfig, cols: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Style:
-    """What all bodies of a program have in common: the dtype of weights, cache and activations, and the reductions."""
+    """What all bodies of a program have in common: the types of its numbers, and the reductions."""
 
-    dtype: str = "float32"
+    dtype: str | Precision = "float32"
     reduce: str = "auto"
     choose: Chooser | None = None
 
@@ -78,7 +79,7 @@ def embed_body(config: ModelConfig, style: Style, rows: int, cols: int) -> Body:
     """Token (1,) -> hidden (hidden,)."""
     b = style.builder("embed", rows, cols)
     token = b.input("token", (1,), SCALAR, "int32")
-    table = b.weight("embedding", (config.vocabulary, config.hidden), Layout(("x", "y")))
+    table = b.matrix("embedding", (config.vocabulary, config.hidden), Layout(("x", "y")))
     positions = None
     if config.learned_positions:
         positions = b.weight("position_embedding", (config.context, config.hidden), Layout(("x", "y")))
@@ -99,7 +100,7 @@ def angles_body(shapes: Shapes, style: Style, rows: int, kind: LayerKind = ALIKE
     """() -> cos, sin of the token's rotary angles in layers of that kind."""
     b = style.builder("angles", rows, shapes.cols)
     name = "rope" if shapes.config.rope_of(kind) == shapes.config.rope else "local_rope"
-    frequencies = b.weight(name, (shapes.config.head_dim // 2,), shapes.frequencies())
+    frequencies = b.weight(name, (shapes.config.head_dim // 2,), shapes.frequencies(), "float32")
     with b.kernel("rope"):
         return b.build(*angles(b, frequencies))
 
@@ -113,7 +114,7 @@ def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_hos
     b = style.builder("head", rows, cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
     name = "embedding" if config.tied_embeddings else "lm_head"
-    table = b.weight(name, (config.vocabulary, config.hidden), Layout(("x", "y")))
+    table = b.matrix(name, (config.vocabulary, config.hidden), Layout(("x", "y")))
     hidden = _norm(b, config, hidden, "final_norm")
     with b.kernel("lm_head"):
         logits = lm_head(b, table, hidden, softcap=config.logit_softcap)
@@ -164,8 +165,8 @@ def _mlp(b: Builder, config: ModelConfig, normed: Value) -> Value:
     """What the MLP adds to the residual."""
     name, front = ("gate_up", (2,)) if config.gated else ("up", ())
     across = Layout((*(None,) * len(front), "x", "y"))
-    inward = b.weight(name, (*front, config.intermediate, config.hidden), across)
-    down = b.weight("down", (config.hidden, config.intermediate), Layout(("y", "x")))
+    inward = b.matrix(name, (*front, config.intermediate, config.hidden), across)
+    down = b.matrix("down", (config.hidden, config.intermediate), Layout(("y", "x")))
     biases = None
     if config.mlp_bias:
         bias = b.weight(f"{name}_bias", (*front, config.intermediate), Layout(across.dims[:-1]))
@@ -179,7 +180,7 @@ def _attention(  # noqa: PLR0917
 ) -> Value:
     """What attention adds to the residual."""
     config, repeat = shapes.config, shapes.repeat
-    out = b.weight("o", (config.hidden, config.kv_heads, repeat, *shapes.pairs), shapes.heads("y"))
+    out = b.matrix("o", (config.hidden, config.kv_heads, repeat, *shapes.pairs), shapes.heads("y"), inputs=4)
     bias = b.weight("o_bias", (config.hidden,), HIDDEN) if config.output_bias else None
     cache_layout = Layout(("y", "x.outer", *shapes.pair_dims), shapes.inner)
     keys, values = (
@@ -221,7 +222,7 @@ def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
     config = shapes.config
     shape = (config.kv_heads, shapes.repeat + 2, *shapes.pairs)
     layout = shapes.heads()
-    w = b.weight("qkv", (*shape, config.hidden), Layout((*layout.dims, "y"), shapes.inner))
+    w = b.matrix("qkv", (*shape, config.hidden), Layout((*layout.dims, "y"), shapes.inner))
     heads = gemv(b, w, normed)
     if config.attention_bias:
         bias: Value = b.local("add", heads, b.weight("qkv_bias", shape, layout))

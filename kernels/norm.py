@@ -4,10 +4,13 @@ from math import prod
 
 from wse_emu.program import Builder, Value
 
+SQUARES = "float32"
+"""Sums of squares leave the range of float16 early, and one number takes a wavelet in any type."""
+
 
 def rms_norm(b: Builder, x: Value, weight: Value, *, epsilon: float) -> Value:
     """X / √(mean(x²) + ε) · weight.  x and weight (n,) lie ("y",)."""
-    squares = b.local("sum_of_squares", x, dims=1)
+    squares = b.local("sum_of_squares", x, dims=1, dtype=SQUARES)
     squares = b.all_reduce(squares, axis="y")
     result: Value = b.local("rms_scale", x, squares, weight, size=x.shape[0], epsilon=epsilon)
     return result
@@ -27,7 +30,7 @@ def layer_norm(b: Builder, x: Value, weight: Value, bias: Value, *, epsilon: flo
 def head_norm(b: Builder, heads: Value, weight: Value, *, epsilon: float) -> Value:
     """RMS norm of every head by itself (Qwen3).  heads (kv, repeat, *dims); weight (repeat, *dims)."""
     dims = len(heads.shape) - 2
-    squares = b.local("sum_of_squares", heads, dims=dims)
+    squares = b.local("sum_of_squares", heads, dims=dims, dtype=SQUARES)
     if squares.partial:
         squares = b.all_reduce(squares, axis="x", group=heads.layout.inner)
     size = prod(heads.shape[2:])

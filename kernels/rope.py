@@ -7,8 +7,8 @@ PAIR_AXIS = {"half": -2, "adjacent": -1}
 
 
 def angles(b: Builder, frequencies: Value) -> tuple[Value, Value]:
-    """Cos and sin of position · frequency.  frequencies (n/2,) lie over the inner columns of a head."""
-    cos, sin = b.local("angles", frequencies)
+    """Cos and sin of position · frequency.  frequencies (n/2,) float32 lie over the inner columns of a head."""
+    cos, sin = b.local("angles", frequencies, dtype=b.dtype)
     return cos, sin
 
 

@@ -6,7 +6,7 @@ from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import load_wafer, wafer_names
 from wse_emu.mappings.plan import Request
 from wse_emu.program import Program, memory
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import ITEMSIZE
 
 
 def too_large(request: Request, program: Program, what: str) -> WseError:
@@ -29,7 +29,8 @@ def _advice(request: Request, parts: dict[str, int]) -> list[str]:
     room = spec.sram_bytes - fixed - parts["weights"]
     if room > 0 and parts["kv_cache"]:
         advice.append(f"a context of about {request.positions * room // parts['kv_cache']:,} tokens")
-    if ITEMSIZE[request.dtype] == 4 and (parts["weights"] + parts["kv_cache"]) // 2 + fixed <= spec.sram_bytes:
+    halved = (parts["weights"] + parts["kv_cache"]) // 2 + fixed
+    if request.precision.name == "float32" and halved <= spec.sram_bytes:
         advice.append("16-bit weights and cache")
     pes = ceil(_stored_bytes(request) / max(1, spec.sram_bytes - fixed))
     advice.append(f"at least {pes:,} PEs ({spec.name} has {spec.pes:,}{_larger(request, pes)})")
@@ -46,6 +47,6 @@ def _larger(request: Request, pes: int) -> str:
 
 def _stored_bytes(request: Request) -> int:
     """Bytes of all weights and the whole KV cache, without padding."""
-    config = request.config
+    config, precision = request.config, request.precision
     cache = 2 * config.layers * config.kv_width * request.positions
-    return (config.parameters + cache) * ITEMSIZE[request.dtype]
+    return ceil(config.parameters * precision.weight_bytes) + cache * ITEMSIZE[precision.activations]

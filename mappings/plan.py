@@ -13,6 +13,7 @@ from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import Style
 from wse_emu.models.config import ModelConfig
 from wse_emu.program import Memory, Program
+from wse_emu.program.precision import Precision, find_precision
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Request:
     on_host: bool = False
     shape: tuple[int, int] | None = None
     """Rows and columns of the shared region, or of a layer's region; None: chosen by the timing model."""
-    dtype: str = "float32"
-    """Of weights, cache and activations on the PEs."""
+    dtype: str | Precision = "float32"
+    """Of the numbers on the PEs: the name of a preset, or a precision of one's own."""
     position: int | None = None
     """Of the token for which shapes are chosen; None: the middle of the cache."""
     defects: Defects = field(default_factory=Defects)
@@ -43,6 +44,11 @@ class Request:
     def at(self) -> int:
         """The position for which shapes are chosen."""
         return self.positions // 2 if self.position is None else self.position
+
+    @property
+    def precision(self) -> Precision:
+        """Which type is used where; WseError for an unknown name."""
+        return find_precision(self.dtype)
 
     @cached_property
     def room(self) -> Room:

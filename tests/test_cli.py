@@ -406,7 +406,7 @@ def test_a_pipeline_decodes_on_any_placement(run: Run) -> None:
         ((), "--problem and --model: give one of them"),
         (("--problem", "nug30", "--model", "tiny"), "--problem and --model: give one of them"),
         (("--model", "tiny", "--by", "token"), "--by token: layer, kernel or expert works"),
-        (("--model", "tiny", "--dtype", "int4"), "--dtype int4: float32, float16 or bfloat16 works"),
+        (("--model", "tiny", "--dtype", "int2"), "--dtype int2: float32, float16, bfloat16, int8, int4 work"),
         (("--model", "tiny", "--by", "kernel", "--grid", "4x4"), "it goes with --by layer"),
         (("--model", "tiny", "--context", "1000"), "--context 1000: tiny has 1 to 128"),
         (("--model", "tiny", "--by", "expert", "--active", "99"), "99 of 16 experts are active: 1 to 16 work"),

@@ -10,18 +10,22 @@ print(result.text, result.tokens_per_second)
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Sampling", "Session", "WseError", "load_model", "load_wafer", "map_model"]
+__all__ = ["Precision", "Sampling", "Session", "WseError", "compare", "load_model", "load_wafer", "map_model"]
 
 if TYPE_CHECKING:
+    from wse_emu.comparison import compare
     from wse_emu.decode import Sampling, Session, map_model
     from wse_emu.errors import WseError
     from wse_emu.hardware.wafer import load_wafer
     from wse_emu.models import load_model
+    from wse_emu.program.precision import Precision
 
 _HOMES = {
+    "Precision": "wse_emu.program.precision",
     "Sampling": "wse_emu.decode",
     "Session": "wse_emu.decode",
     "WseError": "wse_emu.errors",
+    "compare": "wse_emu.comparison",
     "load_model": "wse_emu.models",
     "load_wafer": "wse_emu.hardware.wafer",
     "map_model": "wse_emu.decode",

@@ -98,6 +98,9 @@ def decode(  # noqa: PLR0917
     reduce: Annotated[
         str, typer.Option(help="chain, two_way, tree, two_phase, ktree, ktree:GROUPS, star, autogen or auto.")
     ] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the numbers on the PEs: float32, float16, bfloat16, int8 or int4 (weights alone).")
+    ] = "float32",
     defects: Annotated[
         str | None, typer.Option(help="Dead PEs and links: a rate as 0.001, clustered:RATE, or a JSON file.")
     ] = None,
@@ -124,7 +127,7 @@ def decode(  # noqa: PLR0917
     if prompt is not None and prompt_ids is not None:
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
-        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, defects,
+        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, dtype, defects,
         backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
@@ -183,7 +186,7 @@ def place(  # noqa: PLR0917
     by: Annotated[str, typer.Option(help="What a block of the model is: layer, kernel or expert.")] = "layer",
     wafer: Annotated[str, typer.Option(help="For a model: wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
     context: Annotated[int, typer.Option(help="For a model: tokens that the KV cache holds.")] = 128,
-    dtype: Annotated[str, typer.Option(help="For a model: float32, float16 or bfloat16.")] = "float32",
+    dtype: Annotated[str, typer.Option(help="For a model: float32, float16, bfloat16, int8 or int4.")] = "float32",
     grid: Annotated[
         str | None, typer.Option(help="ROWSxCOLUMNS of a layer's region.  [default: fewest cycles]")
     ] = None,

@@ -24,6 +24,7 @@ from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
 from wse_emu.program import Call, Program
+from wse_emu.program.precision import Precision, find_precision
 
 ENGINES = ("timing", "wavelet")
 """What gives the cycles of a decode."""
@@ -68,6 +69,13 @@ class Result:
     """Wavelets that left each PE while the tokens were decoded, without the prompt. [E W N S, rows, columns]"""
     seconds: dict[str, float] = field(default_factory=dict)
     clock_hz: float = 1.0
+    dtype: str = "float32"
+    """Of the activations, and therefore of the logits."""
+
+    @property
+    def logits(self) -> np.ndarray:
+        """What each token was chosen from, (tokens, vocabulary) float32."""
+        return np.stack([decoded.logits for decoded in self.tokens])
 
     @property
     def token_ids(self) -> list[int]:
@@ -110,7 +118,7 @@ class Session:
         progress: Progress | None = None,
     ) -> None:
         self.model, self.plan, self.spec = model, plan, request.spec
-        self.positions, self.clock = request.positions, clock
+        self.positions, self.clock, self.precision = request.positions, clock, request.precision
         self.seconds = {"load": 0.0, "decode": 0.0, "timing": 0.0}
         self._numeric = NumericEngine(load_backend(backend))
         prefill = _without_head(plan.program)
@@ -123,10 +131,13 @@ class Session:
 
     def reset(self) -> None:
         """Forget all tokens."""
-        xp = self._numeric.backend.xp
+        backend = self._numeric.backend
         self._position = 0
         self._states = [
-            {s.name: xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=xp.float32) for s in call.body.states}
+            {
+                s.name: backend.xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=backend.dtype(s.dtype))
+                for s in call.body.states
+            }
             for call in self.plan.program.calls
         ]
 
@@ -149,7 +160,8 @@ class Session:
         if not head:
             return None
         self.best = int(backend.numpy(values["token"]).ravel()[0])
-        return backend.numpy(values["logits"]).reshape(-1)[: self.model.config.vocabulary]
+        logits = backend.numpy(values["logits"]).reshape(-1)[: self.model.config.vocabulary]
+        return logits.astype(np.float32, copy=False)
 
     def stream(self, prompt_ids: Sequence[int], tokens: int, sampling: Sampling | None = None) -> Iterator[Decoded]:
         """Decode up to ``tokens`` new tokens one by one; stops behind an end-of-sequence token.
@@ -203,6 +215,7 @@ class Session:
             engine.links(timings),
             dict(self.seconds),
             self.spec.clock_hz,
+            self.precision.activations,
         )
 
     def _time(self, engine: str, position: int, start: int = 0) -> TokenTiming:
@@ -248,6 +261,11 @@ def check_prompt(config: ModelConfig, prompt_ids: Sequence[int], tokens: int, po
         )
 
 
+def _check_narrow(backend: Backend, precision: Precision) -> None:
+    if precision.activations != "float32" and not backend.narrow:
+        raise WseError(f"the backend {backend.name} computes in float32 alone: numpy works with {precision}")
+
+
 def _draw(logits: np.ndarray, generator: np.random.Generator, sampling: Sampling) -> int:
     return sample(logits, generator, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p)
 
@@ -265,6 +283,7 @@ def map_model(
     mapping: str = "shared",
     placement: str = "row_major",
     reduce: str = "auto",
+    dtype: str | Precision = "float32",
     backend: str | Backend = "numpy",
     positions: int | None = None,
     shape: tuple[int, int] | None = None,
@@ -280,6 +299,8 @@ def map_model(
     ``positions`` is the number of tokens that the KV cache holds (default: 256, or the model's context if shorter);
     ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample; regions
     and routes keep out of ``defects``.
+    ``dtype`` is that of the numbers on the PEs: "float32", "float16", "bfloat16", "int8" or "int4" (weights alone), or
+    a :class:`wse_emu.Precision`.
     ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
     ``recorder`` what happens in the first token.
     Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
@@ -289,11 +310,11 @@ def map_model(
     positions = min(256, context) if positions is None else positions
     if positions > context:
         raise WseError(f"{positions} positions are more than the context of {model.name}, {context}: fewer work")
-    load_backend(backend)
+    _check_narrow(load_backend(backend), find_precision(dtype))
     if engine not in ENGINES:
         raise WseError(f"unknown engine {engine!r}; what works: {', '.join(ENGINES)}")
     request = Request(
-        model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape, defects=defects or Defects()
+        model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape, dtype, defects or Defects()
     )
     started = perf_counter()
     plan = make_plan(mapping, request)

@@ -18,7 +18,8 @@ from wse_emu.mappings.placement.problem import Block, Charges, Flow, Objective, 
 from wse_emu.mappings.plan import Request
 from wse_emu.mappings.shapes import extents
 from wse_emu.program import Body, Value
-from wse_emu.program.value import ITEMSIZE, WAVELET_BYTES
+from wse_emu.program.precision import ITEMSIZE
+from wse_emu.program.value import WAVELET_BYTES
 
 CANDIDATES = 6
 """Extents tried along each axis."""

@@ -42,7 +42,8 @@ class TokenClock:
     def __init__(self, pipeline: Pipeline, position: int) -> None:
         self._pipeline, self._spec = pipeline, pipeline.request.spec
         self._position, self._slots = position, position // pipeline.rows + 1
-        self._due = stream_costs(self._spec, pipeline.request.dtype, combining=False).due(pipeline.hidden.wavelets)
+        activations = pipeline.request.precision.activations
+        self._due = stream_costs(self._spec, activations, combining=False).due(pipeline.hidden.wavelets)
         self._patterns: list[np.ndarray] = []
         self._known: dict[bytes, int] = {}
         self._steps: dict[tuple[int, ...], _Step] = {}

@@ -9,6 +9,7 @@ import numpy as np
 
 from wse_emu.engines.lines import arms
 from wse_emu.errors import WseError
+from wse_emu.program.precision import ARRAY_TYPES
 from wse_emu.program.schedule import Schedule
 
 BACKENDS = ("numpy", "jax", "cupy")
@@ -22,9 +23,15 @@ class Backend:
 
     static = False
     """Whether shapes must not depend on the token's position, lest everything be compiled anew."""
+    narrow = False
+    """Whether it has all 16-bit types, and rounds to them after every single addition."""
 
     def __init__(self, name: str, xp: Any) -> None:
         self.name, self.xp = name, xp
+
+    def dtype(self, name: str) -> Any:
+        """The library's own type of that name."""
+        return getattr(self.xp, name)
 
     def array(self, values: np.ndarray) -> Any:
         """``values`` on this backend's device."""
@@ -81,8 +88,13 @@ def pairwise(xp: Any, operation: str, left: tuple[Any, ...], right: tuple[Any, .
 class NumpyBackend(Backend):
     """numpy: one ufunc call for all arms of a phase, and no copies of the cache or of partial sums."""
 
+    narrow = True
+
     def __init__(self) -> None:
         super().__init__("numpy", array_api_compat.array_namespace(np.empty(0)))
+
+    def dtype(self, name: str) -> Any:
+        return ARRAY_TYPES[name]
 
     def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
         if operation == "argmax":

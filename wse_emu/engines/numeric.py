@@ -14,8 +14,10 @@ import numpy as np
 
 from wse_emu.engines.backend import Backend, NumpyBackend, combine_in_place
 from wse_emu.engines.lines import sources
+from wse_emu.errors import WseError
 from wse_emu.program import Body, Broadcast, Host, Layout, Local, Overlap, Reduce, Shift, Value, to_blocks
 from wse_emu.program.ops import OPS
+from wse_emu.program.precision import ARRAY_TYPES, DEQUANTISED, QUANTISED, dequantise, quantise, round_to
 from wse_emu.program.schedule import schedule
 from wse_emu.program.steps import AllReduce, Step
 
@@ -60,15 +62,35 @@ def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | No
 
     A matrix comes as (in, out) with its first ``outputs`` dimensions of ``value.shape`` flattened into out; it is kept
     as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing. It stays a view where the
-    sizes divide. Anything else becomes blocks.
+    sizes divide. Its elements are those that its dtype can hold, kept as float32, in which they are multiplied.
+    Anything else becomes blocks of its dtype.
     """
     if outputs is None:
-        shaped = np.ascontiguousarray(np.reshape(array, value.shape))
+        shaped = np.ascontiguousarray(_fitted(value, np.reshape(array, value.shape)))
         return backend.array(np.ascontiguousarray(to_blocks(_NUMPY.xp, shaped, value.layout, value.rows, value.cols)))
     rows, in_block = _places(value, slice(outputs, None))
     columns, _ = _places(value, slice(0, outputs))
     picked = _pick(_pick(array, rows, 0), columns, 1)
-    return backend.array(np.ascontiguousarray(picked).reshape(-1, in_block, picked.shape[1]))
+    blocks = np.ascontiguousarray(picked).reshape(-1, in_block, picked.shape[1])
+    return backend.array(_as_stored(value, blocks))
+
+
+def _as_stored(value: Value, blocks: np.ndarray) -> np.ndarray:
+    """What multiplications see of a matrix ``blocks`` (PEs, in-block, out) float32 that is stored as ``value`` says."""
+    if value.dtype in QUANTISED:
+        restored = dequantise(*quantise(blocks, value.dtype, value.group), value.group)
+        return round_to(restored, DEQUANTISED).astype(np.float32)
+    return _fitted(value, blocks).astype(np.float32, copy=False)
+
+
+def _fitted(value: Value, array: np.ndarray) -> np.ndarray:
+    """``array`` in the dtype of ``value``; WseError where that is too small for finite numbers."""
+    if value.dtype not in NARROW:
+        return array
+    fitted = round_to(array, value.dtype)
+    if not np.isfinite(fitted).all() and np.isfinite(array).all():
+        raise WseError(f"{value.kind} {value.name}: up to {np.abs(array).max():g}, too large for {value.dtype}")
+    return fitted
 
 
 def _places(value: Value, dims: slice) -> tuple[np.ndarray, int]:
@@ -164,8 +186,7 @@ def _in_turn(actions: Sequence[Action]) -> Action:
 
 def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:
     if isinstance(step, Local):
-        compute, attributes = OPS[step.op].compute, step.attributes
-        return lambda token, *arrays: compute(token, attributes, *arrays)
+        return _local(step)
     if isinstance(step, Reduce):
         return lambda _token, *arrays: combine(backend, step, arrays)
     if isinstance(step, Broadcast):
@@ -174,6 +195,30 @@ def _function(backend: Backend, step: Step) -> Callable[..., tuple[Any, ...]]:
         return lambda _token, array: (_shifted(backend, array, step),)
     assert isinstance(step, Host)
     return lambda _token, *arrays: arrays[: len(step.outputs)]
+
+
+def _local(step: Local) -> Callable[..., tuple[Any, ...]]:
+    """A local operation: 16-bit numbers are computed with in float32, and its results rounded once."""
+    operation, attributes = OPS[step.op], step.attributes
+    compute = operation.compute
+    if not any(value.dtype in NARROW for value in step.inputs + step.outputs):
+        return lambda token, *arrays: compute(token, attributes, *arrays)
+    kinds = tuple(value.dtype for value in step.outputs)
+
+    def rounded(token: Token, *arrays: Any) -> tuple[Any, ...]:
+        wide = arrays if operation.exact else tuple(_widened(array) for array in arrays)
+        results = compute(token, attributes, *wide)
+        return tuple(round_to(result, kind) for result, kind in zip(results, kinds, strict=True))
+
+    return rounded
+
+
+NARROW = ("float16", "bfloat16")
+"""Types of arrays whose arithmetic numpy does step by step, in the type itself."""
+
+
+def _widened(array: Any) -> Any:
+    return array if array.dtype == np.int32 else array.astype(np.float32, copy=False)
 
 
 def _shifted(backend: Backend, array: Any, step: Shift) -> Any:
@@ -248,19 +293,19 @@ def _summed_gemv(gemv: Local, total: AllReduce) -> Action:
     plan = schedule(total.algorithm, extent)
     chunk = min(width, max(1, _SCRATCH_ELEMENTS // extent))
     scratch = np.empty((extent, chunk), dtype=np.float32)
-    name = total.outputs[0].name
+    name, dtype = total.outputs[0].name, total.outputs[0].dtype
 
     def action(_token: Token, arrays: Arrays) -> None:
         w = arrays[weight]
         active = w.shape[0]
-        lines = np.reshape(arrays[operand], (active, 1, w.shape[1]))
-        result = np.empty(width, dtype=w.dtype)
+        lines = np.reshape(_widened(arrays[operand]), (active, 1, w.shape[1]))
+        result = np.empty(width, dtype=ARRAY_TYPES[dtype])
         for start in range(0, width, chunk):
             stop = min(start + chunk, width)
             partial = scratch[:, : stop - start]
             np.matmul(lines, w[:, :, start:stop], out=partial[:active, None, :])
             partial[active:] = 0
-            result[start:stop] = combine_in_place(plan, partial, np.add)
+            result[start:stop] = combine_in_place(plan, round_to(partial, dtype), np.add)
         arrays[name] = result.reshape(shape)
 
     return action

@@ -15,7 +15,8 @@ from math import ceil, prod
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import Host, Local
 from wse_emu.program.ops import OPS, Work
-from wse_emu.program.value import ITEMSIZE, WAVELET_BYTES
+from wse_emu.program.precision import ITEMSIZE, QUANTISED
+from wse_emu.program.value import WAVELET_BYTES
 
 QUEUE = 2
 """The id of the queues that collectives use."""
@@ -115,4 +116,5 @@ def host_cycles(spec: WaferSpec, step: Host) -> int:
 def local_cycles(spec: WaferSpec, step: Local, slots: int) -> int:
     """Cycles of a local operation on every PE."""
     work = OPS[step.op].work(step.inputs, step.outputs, step.attributes, slots)
-    return work_cycles(spec, work, step.inputs[0].dtype if step.inputs else "float32")
+    dtype = step.inputs[0].dtype if step.inputs else "float32"
+    return work_cycles(spec, work, step.outputs[0].dtype if dtype in QUANTISED else dtype)

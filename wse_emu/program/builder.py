@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from wse_emu.errors import WseError
@@ -15,6 +16,7 @@ from wse_emu.program import (  # noqa: F401  (they register their operations)
 from wse_emu.program.body import Body
 from wse_emu.program.layout import Layout
 from wse_emu.program.ops import OPS, Result, like
+from wse_emu.program.precision import QUANTISED, Precision, find_precision
 from wse_emu.program.schedule import schedule
 from wse_emu.program.steps import AllReduce, Axis, Broadcast, Combine, Host, Local, Overlap, Reduce, Shift, Step
 from wse_emu.program.value import Kind, Value
@@ -26,8 +28,9 @@ Chooser = Callable[[int, int, str, bool], str]
 class Builder:
     """Collects the steps of one body on a region of ``rows`` × ``cols`` PEs.
 
-    ``dtype`` is that of values that name none; ``reduce`` the algorithm of reductions that name none; ``choose``
-    resolves ``auto`` (:attr:`wse_emu.engines.estimate.Estimator.choose`).
+    ``dtype`` is that of values that name none, or a :class:`Precision`, which has another for matrices; ``reduce`` the
+    algorithm of reductions that name none; ``choose`` resolves ``auto``
+    (:attr:`wse_emu.engines.estimate.Estimator.choose`).
     """
 
     def __init__(
@@ -38,16 +41,21 @@ class Builder:
         *,
         reduce: str = "auto",
         choose: Chooser | None = None,
-        dtype: str = "float32",
+        dtype: str | Precision = "float32",
     ) -> None:
         if rows < 1 or cols < 1:
             raise WseError(f"body {name}: a region of {cols}×{rows} PEs is empty; at least 1×1 works")
         self.name, self.rows, self.cols = name, rows, cols
-        self._reduce, self._choose, self._dtype = reduce, choose, dtype
+        self._reduce, self._choose, self._precision = reduce, choose, find_precision(dtype)
         self._kernel = name
         self._declared: dict[Kind, list[Value]] = {"input": [], "weight": [], "state": []}
         self._steps: list[Step] = []
         self._count = 0
+
+    @property
+    def dtype(self) -> str:
+        """Of values that name none and are no matrices."""
+        return self._precision.activations
 
     @contextmanager
     def kernel(self, name: str) -> Iterator[None]:
@@ -63,6 +71,15 @@ class Builder:
     def weight(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A constant that stays on its PEs."""
         return self._declare("weight", name, shape, layout, dtype)
+
+    def matrix(self, name: str, shape: Sequence[int], layout: Layout, *, inputs: int = 1) -> Value:
+        """A weight that GEMVs multiply by, stored as the precision says; its last ``inputs`` dimensions are summed."""
+        weights = self._precision.weights
+        value = self._declare("weight", name, shape, layout, weights)
+        if weights not in QUANTISED:
+            return value
+        self._declared["weight"][-1] = quantised = replace(value, inputs=inputs, group=self._precision.group)
+        return quantised
 
     def state(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A value that stays on its PEs from token to token, such as the KV cache."""
@@ -181,7 +198,7 @@ class Builder:
     def _declare(self, kind: Kind, name: str, shape: Sequence[int], layout: Layout, dtype: str | None) -> Value:
         if any(value.name == name for values in self._declared.values() for value in values):
             raise WseError(f"body {self.name}: the name {name!r} is taken")
-        value = Value(name, tuple(shape), layout, self.rows, self.cols, dtype or self._dtype, kind)
+        value = Value(name, tuple(shape), layout, self.rows, self.cols, dtype or self.dtype, kind)
         self._declared[kind].append(value)
         return value
 

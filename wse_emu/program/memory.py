@@ -8,6 +8,8 @@ import numpy as np
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program.body import Body, Program
+from wse_emu.program.precision import QUANTISED
+from wse_emu.program.steps import Local, Step
 from wse_emu.program.value import Value
 
 
@@ -38,15 +40,22 @@ class Memory:
 
 
 def peak_activation_bytes(body: Body) -> int:
-    """Most bytes of temporaries and inputs that live at once on one PE."""
+    """Most bytes of temporaries, inputs and dequantised rows that live at once on one PE."""
     live = {value.name: value.block_bytes for value in body.inputs}
     peak = sum(live.values())
     for index, step in enumerate(body.steps):
         live |= {value.name: value.block_bytes for value in step.outputs if value.kind == "temporary"}
-        peak = max(peak, sum(live.values()))
+        peak = max(peak, sum(live.values()) + _dequantised_bytes(step))
         for name in [name for name, last in body.last_use.items() if last == index]:
             live.pop(name, None)
     return peak
+
+
+def _dequantised_bytes(step: Step) -> int:
+    """A quantised matrix is dequantised row by row: as many numbers at a time as the PE yields."""
+    if isinstance(step, Local) and step.inputs and step.inputs[0].dtype in QUANTISED:
+        return step.outputs[0].block_bytes
+    return 0
 
 
 def memory(program: Program, spec: WaferSpec) -> Memory:

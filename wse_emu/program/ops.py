@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wse_emu.program.layout import Layout
+from wse_emu.program.precision import QUANTISED
 from wse_emu.program.value import Value
 
 Attributes = dict[str, Any]
@@ -62,11 +63,15 @@ class Moment(Protocol):
 
 @dataclass(frozen=True)
 class Op:
-    """``results`` from the inputs, ``work`` per PE (inputs, outputs, attributes, slots), ``compute`` on arrays."""
+    """``results`` from the inputs, ``work`` per PE (inputs, outputs, attributes, slots), ``compute`` on arrays.
+
+    ``exact``: every number that it yields is one of those that it got, so 16-bit arrays need not be widened for it.
+    """
 
     results: Callable[[tuple[Value, ...], Attributes], tuple[Result, ...]]
     work: Callable[[tuple[Value, ...], tuple[Value, ...], Attributes, int], tuple[Work, ...]]
     compute: Callable[..., tuple[Any, ...]]
+    exact: bool = False
 
 
 OPS: dict[str, Op] = {}
@@ -79,6 +84,16 @@ def _without_first(layout: Layout) -> Layout:
 def like(value: Value, **changes: Any) -> Result:
     same = Result(value.shape, value.layout, value.partial, value.dtype, value.slotted)
     return replace(same, **changes)
+
+
+def dequantising(matrix: Value, elements: int, rows: int = 0) -> tuple[Work, ...]:
+    """What a PE does to ``elements`` of a quantised ``matrix`` first: integers become floats, which are scaled.
+
+    An estimate: nobody has published such a kernel.
+    """
+    if matrix.dtype not in QUANTISED:
+        return ()
+    return (Work("copy", elements, rows=rows), Work("add", elements, rows=rows))
 
 
 # gemv: w has shape (*out, *in) and is stored as (extent of in, in block, out columns); x has shape in.
@@ -95,7 +110,7 @@ def _gemv_work(
     values: tuple[Value, ...], _outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
 ) -> tuple[Work, ...]:
     w, x = values
-    return (Work("fma", w.block_elements, rows=x.block_elements),)
+    return (*dequantising(w, w.block_elements, x.block_elements), Work("fma", w.block_elements, rows=x.block_elements))
 
 
 def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, ...]:
@@ -190,6 +205,7 @@ OPS["take"] = Op(
     _take_results,
     lambda _v, _o, _a, _s: (),
     lambda _m, attributes, x: (x[:, :, :, :, attributes["start"] : attributes["stop"], ...],),
+    exact=True,
 )
 
 
@@ -222,7 +238,7 @@ def _angles(moment: Moment, _attributes: Attributes, frequencies: Any) -> tuple[
 
 
 OPS["angles"] = Op(
-    lambda values, _a: (like(values[0]), like(values[0])),
+    lambda values, attributes: (like(values[0], dtype=attributes["dtype"]),) * 2,
     lambda _v, outputs, _a, _s: (Work("special", outputs[0].block_elements),) * 2,
     _angles,
 )

@@ -27,6 +27,7 @@ OPS["kv_append"] = Op(
     lambda values, _a: (like(values[0]),),
     lambda values, _o, _a, _s: (Work("copy", values[1].block_elements),),
     _append,
+    exact=True,
 )
 
 
@@ -83,7 +84,7 @@ def _mask_work(
     return (Work("copy", 1), Work("copy", left * scores.block_elements // scores.block[0]))
 
 
-OPS["mask"] = Op(lambda values, _a: (like(values[0]),), _mask_work, _mask)
+OPS["mask"] = Op(lambda values, _a: (like(values[0]),), _mask_work, _mask, exact=True)
 
 
 # Partial softmax, merged over the rows as in flash decoding (Dao et al., 2023)
@@ -99,6 +100,7 @@ OPS["best_score"] = Op(
     _best_results,
     lambda _v, outputs, _a, slots: (Work("add", slots * outputs[0].block_elements),),
     lambda moment, _a, scores: (moment.xp.max(scores, axis=3, keepdims=True),),
+    exact=True,
 )
 
 OPS["exp_difference"] = Op(

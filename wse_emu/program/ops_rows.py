@@ -8,12 +8,13 @@ from wse_emu.program.value import Value
 
 
 def _kept_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Result, ...]:
-    """The last ``dims`` dimensions become 1, still partial along the axes that they lay on."""
+    """The last ``dims`` dimensions become 1, still partial along the axes that they lay on, as ``dtype`` if given."""
     (x,) = values
     kept = len(x.shape) - attributes["dims"]
     over = Layout(x.layout.dims[kept:], x.layout.inner).axes()
     layout = Layout(x.layout.dims[:kept] + (None,) * attributes["dims"], x.layout.inner)
-    return (Result(x.shape[:kept] + (1,) * attributes["dims"], layout, x.partial | over, x.dtype),)
+    dtype = attributes.get("dtype", x.dtype)
+    return (Result(x.shape[:kept] + (1,) * attributes["dims"], layout, x.partial | over, dtype),)
 
 
 def _work(unit: str) -> Any:

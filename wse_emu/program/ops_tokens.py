@@ -3,13 +3,13 @@
 from typing import Any
 
 from wse_emu.program.layout import Layout
-from wse_emu.program.ops import OPS, Attributes, Moment, Op, Result, Work
+from wse_emu.program.ops import OPS, Attributes, Moment, Op, Result, Work, dequantising
 from wse_emu.program.value import Value
 
 
-def _lookup_results(values: tuple[Value, ...], _attributes: Attributes) -> tuple[Result, ...]:
+def _lookup_results(values: tuple[Value, ...], attributes: Attributes) -> tuple[Result, ...]:
     table, _token = values
-    return (Result(table.shape[1:], Layout(table.layout.dims[1:]), frozenset({"x"}), table.dtype),)
+    return (Result(table.shape[1:], Layout(table.layout.dims[1:]), frozenset({"x"}), attributes["dtype"]),)
 
 
 def _lookup(moment: Moment, attributes: Attributes, table: Any, token: Any) -> tuple[Any, ...]:
@@ -25,7 +25,14 @@ def _lookup(moment: Moment, attributes: Attributes, table: Any, token: Any) -> t
     return (xp.where(owner, row, xp.zeros_like(row)),)
 
 
-OPS["lookup"] = Op(_lookup_results, lambda _v, outputs, _a, _s: (Work("copy", outputs[0].block_elements),), _lookup)
+def _lookup_work(
+    values: tuple[Value, ...], outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
+) -> tuple[Work, ...]:
+    elements = outputs[0].block_elements
+    return (*dequantising(values[0], elements), Work("copy", elements))
+
+
+OPS["lookup"] = Op(_lookup_results, _lookup_work, _lookup, exact=True)
 
 
 # The index of the token at hand, which every PE counts
@@ -57,4 +64,6 @@ def _argmax(moment: Moment, attributes: Attributes, logits: Any) -> tuple[Any, .
     return xp.max(logits, axis=3, keepdims=True), xp.astype(best, xp.int32) + first
 
 
-OPS["argmax"] = Op(_argmax_results, lambda values, _o, _a, _s: (Work("add", values[0].block_elements),), _argmax)
+OPS["argmax"] = Op(
+    _argmax_results, lambda values, _o, _a, _s: (Work("add", values[0].block_elements),), _argmax, exact=True
+)

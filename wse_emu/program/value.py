@@ -6,9 +6,9 @@ from math import prod
 from typing import Literal
 
 from wse_emu.program.layout import Layout, grid
+from wse_emu.program.precision import stored_bytes
 
 Kind = Literal["input", "weight", "state", "temporary"]
-ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4}
 WAVELET_BYTES = 4
 
 
@@ -19,6 +19,7 @@ class Value:
     Along the axes in ``partial`` every PE holds another summand (or candidate) of the tensor and a reduction is
     still due; along an axis that is neither in the layout nor partial, the PEs hold equal copies.
     ``slotted``: the first dimension counts positions of the KV cache, of which only the slots in use exist.
+    ``group``: how many elements of a quantised matrix share a scale, along its last ``inputs`` dimensions within a PE.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Value:
     kind: Kind = "temporary"
     partial: frozenset[str] = frozenset()
     slotted: bool = False
+    inputs: int = 0
+    group: int = 0
 
     @cached_property
     def block(self) -> tuple[int, ...]:
@@ -48,7 +51,14 @@ class Value:
     @property
     def block_bytes(self) -> int:
         """Bytes on one PE."""
-        return self.block_elements * ITEMSIZE[self.dtype]
+        return stored_bytes(self.dtype, self.block_elements, self._scales)
+
+    @property
+    def _scales(self) -> int:
+        if not self.group:
+            return 0
+        outs = len(self.shape) - self.inputs
+        return prod(self.block[:outs]) * -(-prod(self.block[outs:]) // self.group)
 
     @property
     def wavelets(self) -> int:
@@ -60,7 +70,7 @@ class Value:
         if not self.slotted:
             return self.wavelets
         elements = self.block_elements // self.block[0] * min(slots, self.block[0])
-        return -(-elements * ITEMSIZE[self.dtype] // WAVELET_BYTES)
+        return -(-stored_bytes(self.dtype, elements, 0) // WAVELET_BYTES)
 
     @property
     def padded_elements(self) -> int:

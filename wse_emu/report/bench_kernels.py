@@ -24,7 +24,7 @@ from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.registry import KERNELS, find_kernel
 from wse_emu.program import Body, Builder, Call, Program, Value
 from wse_emu.program.memory import memory
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import ITEMSIZE
 from wse_emu.report.machine_speed import copy_bandwidth
 
 SECONDS = 0.2

@@ -24,6 +24,7 @@ from wse_emu.fabric.defects import Defects, read_defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.sample import check_sampling
 from wse_emu.models import Model, load_model
+from wse_emu.program.precision import find_precision
 from wse_emu.report.folder import check_parent, prepare_folder, write_array, write_file, write_json
 from wse_emu.report.heatmap import traffic_picture
 from wse_emu.report.summary import summary
@@ -49,6 +50,7 @@ class DecodeOptions:
     placement: str
     grid: tuple[int, int] | None
     reduce: str
+    dtype: str
     defects: str | None
     backend: str
     engine: str
@@ -97,6 +99,7 @@ def _check(options: DecodeOptions) -> None:
         raise WseError(f"--seed {options.seed}: a whole number from 0 works")
     if options.out is not None:
         prepare_folder(options.out)
+    find_precision(options.dtype)
     _check_engine(options)
     for name, path in (("--save-logits", options.save_logits), ("--trace", options.trace)):
         if path is not None:
@@ -137,6 +140,7 @@ def _session(
             mapping=options.mapping,
             placement=options.placement,
             reduce=options.reduce,
+            dtype=options.dtype,
             backend=options.backend,
             positions=positions,
             shape=options.grid,
@@ -212,7 +216,7 @@ def _report(
         "reduce": options.reduce,
         "backend": options.backend,
         "engine": options.engine,
-        "precision": "float32",
+        "precision": session.precision.name,
     }
     rates = baselines(session.model.config, position=len(ids) + len(decoded) // 2)
     return summary(result, session.spec, session.plan, rates, facts), result

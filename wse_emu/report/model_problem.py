@@ -12,6 +12,7 @@ from wse_emu.mappings.placement.models import layer_problem
 from wse_emu.mappings.placement.problem import PlacementProblem
 from wse_emu.mappings.plan import Request
 from wse_emu.models.known import load_config
+from wse_emu.program.precision import PRESETS
 
 GRAINS = ("layer", "kernel", "expert")
 
@@ -34,8 +35,8 @@ def model_problem(options: ModelOptions, defects: str | None = None) -> Placemen
     """The problem of a model by name; WseError for what the user got wrong, or a model that does not fit."""
     if options.by not in GRAINS:
         raise WseError(f"--by {options.by}: layer, kernel or expert works")
-    if options.dtype not in {"float32", "float16", "bfloat16"}:
-        raise WseError(f"--dtype {options.dtype}: float32, float16 or bfloat16 works")
+    if options.dtype not in PRESETS:
+        raise WseError(f"--dtype {options.dtype}: {', '.join(PRESETS)} work")
     if options.grid is not None and options.by != "layer":
         raise WseError("--grid is the shape of a layer's region: it goes with --by layer")
     config, spec = load_config(options.model), load_wafer(options.wafer)

@@ -11,7 +11,7 @@ import numpy as np
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.kernels.waferllm import LayerShape, prefill_gemms
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import ITEMSIZE
 from wse_emu.validation import programs
 from wse_emu.validation.rows import MeasuredRow, whole
 

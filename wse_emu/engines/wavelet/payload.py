@@ -5,9 +5,7 @@ tasks). A word here is uint64: a wavelet's 32 bits, and bit 32 for a control wav
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from wse_emu.engines.code import FabricProgram, Filter, Instruction, Vector
@@ -15,6 +13,7 @@ from wse_emu.engines.wavelet.fabric import Fabric
 from wse_emu.engines.wavelet.planes import Grid, Plane, has
 from wse_emu.errors import WseError
 from wse_emu.fabric.directions import DIRECTIONS
+from wse_emu.program.precision import ARRAY_TYPES
 
 CONTROL = np.uint64(1 << 32)
 _WORD = np.uint64(0xFFFFFFFF)
@@ -32,12 +31,7 @@ def _on(dtype: object, function: Callable[..., np.ndarray]) -> Callable[[np.ndar
     return apply
 
 
-KINDS: dict[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "int32": np.dtype(np.int32),
-}
+KINDS = ARRAY_TYPES
 _VECTOR: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add,
     "sub": np.subtract,
