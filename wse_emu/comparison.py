@@ -48,6 +48,8 @@ class Comparison:
     """Largest absolute difference of a logit."""
     first_differing: int | None
     """Place of the first token that differs, None if none does."""
+    differing: int
+    """How many tokens differ of those compared."""
     dtype: str
     """The coarser type of the two runs."""
 
@@ -78,7 +80,8 @@ def compare(reference: Logits, other: Logits, *, forced: bool = False) -> Compar
     chosen = steps[np.arange(count), np.asarray(reference.token_ids[:count])]
     with np.errstate(invalid="ignore"):
         error = float(np.abs(mine.astype(np.float64) - theirs).max())
-    return Comparison(_cosines(mine, theirs), int(steps.max()), int(chosen.max()), error, differing, dtype)
+    others = int(np.not_equal(reference.token_ids[:count], other.token_ids[:count]).sum())
+    return Comparison(_cosines(mine, theirs), int(steps.max()), int(chosen.max()), error, differing, others, dtype)
 
 
 def ulp_distance(left: np.ndarray, right: np.ndarray, dtype: str) -> np.ndarray:
@@ -86,7 +89,8 @@ def ulp_distance(left: np.ndarray, right: np.ndarray, dtype: str) -> np.ndarray:
 
     Infinity is one step beyond the largest number; both zeros are one number.
     """
-    return np.abs(_ordinal(left, dtype) - _ordinal(right, dtype))
+    steps: np.ndarray = np.abs(_ordinal(left, dtype) - _ordinal(right, dtype))
+    return steps
 
 
 def _ordinal(array: np.ndarray, dtype: str) -> np.ndarray:

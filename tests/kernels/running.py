@@ -29,7 +29,9 @@ class Running:
         self.body, self.engine = body, engine(backend)
         own, given, outputs = self.engine.backend, weights or {}, matrices(body)
         self.weights = {v.name: arrange(own, v, given[v.name], outputs.get(v.name)) for v in body.weights}
-        self.states = {s.name: own.xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=own.xp.float32) for s in body.states}
+        self.states = {
+            s.name: own.xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=own.dtype(s.dtype)) for s in body.states
+        }
 
     def __call__(self, inputs: Tensors | None = None, position: int = 0) -> list[np.ndarray]:
         """Outputs in order, for the token at ``position``."""

@@ -60,10 +60,10 @@ class FabricBackend(Backend):
         self._spec = spec
 
     def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
-        """Several values travel one after the other; those of an argmax in pairs of value and index."""
+        """Several values travel one after the other; those of an argmax in pairs of value (a float32) and index."""
         lines = [np.ascontiguousarray(value) for value in values]
-        flat = [line.reshape(plan.extent, -1).view(np.uint32) for line in lines]
         paired = operation == "argmax"
+        flat = [_words(line.astype(np.float32) if paired and i == 0 else line) for i, line in enumerate(lines)]
         blocks = np.stack(flat, axis=-1).reshape(plan.extent, -1) if paired else np.concatenate(flat, axis=-1)
         name = ARGMAX if paired else f"{operation}_{lines[0].dtype}"
         memory, _ = carry(_reduction(plan, blocks.shape[-1]), self._spec, blocks[None], name)
@@ -71,9 +71,25 @@ class FabricBackend(Backend):
         ends = np.cumsum([part.shape[-1] for part in flat])
         parts = list(root.reshape(-1, 2).T) if paired else np.split(root, ends[:-1])
         return tuple(
-            self.xp.asarray(np.ascontiguousarray(part).view(line.dtype).reshape(line.shape[1:]))
-            for part, line in zip(parts, lines, strict=True)
+            self.xp.asarray(_numbers(part, np.float32 if paired and i == 0 else line.dtype, line))
+            for i, (part, line) in enumerate(zip(parts, lines, strict=True))
         )
+
+
+def _words(line: np.ndarray) -> np.ndarray:
+    """Numbers ``[line, …]`` as words ``[line, words]``, two of 16 bits in one; an odd one has a zero beside it."""
+    flat = line.reshape(line.shape[0], -1)
+    if flat.shape[1] * flat.itemsize % np.dtype(np.uint32).itemsize:
+        flat = np.concatenate([flat, np.zeros_like(flat[:, :1])], axis=1)
+    return np.ascontiguousarray(flat).view(np.uint32)
+
+
+def _numbers(words: np.ndarray, dtype: object, line: np.ndarray) -> np.ndarray:
+    """``words`` of ``dtype`` as a block of ``line`` has them."""
+    shape = line.shape[1:]
+    flat = np.ascontiguousarray(words).view(dtype)[: int(np.prod(shape))]  # type: ignore[call-overload]
+    block: np.ndarray = flat.astype(line.dtype).reshape(shape)
+    return block
 
 
 def _reduction(plan: Schedule, words: int) -> Body:

@@ -133,9 +133,9 @@ def test_shifts_carry_every_word_to_its_place(
     np.testing.assert_array_equal(got, expected.swapaxes(0, 1) if along_y else expected)
 
 
-def bodies(algorithm: str, config: ModelConfig) -> dict[str, Body]:
+def bodies(algorithm: str, config: ModelConfig, dtype: str = "float32") -> dict[str, Body]:
     """Every kernel of a decode on a grid of 3 × 4 PEs."""
-    style, shapes = Style(reduce=algorithm), Shapes(config, 4, 2)
+    style, shapes = Style(dtype, algorithm), Shapes(config, 4, 2)
     return {
         "embed": embed_body(config, style, 3, 4),
         "angles": angles_body(shapes, style, 3),
@@ -149,7 +149,16 @@ def bodies(algorithm: str, config: ModelConfig) -> dict[str, Body]:
 )
 @pytest.mark.parametrize("name", ["embed", "layer", "head"])
 def test_kernels_give_the_same_bits_when_the_fabric_reduces(config: ModelConfig, name: str, algorithm: str) -> None:
-    body = bodies(algorithm, config)[name]
+    check_bits(bodies(algorithm, config)[name])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int4"])
+@pytest.mark.parametrize("name", ["embed", "layer", "head"])
+def test_kernels_of_16_bits_give_the_same_bits_when_the_fabric_reduces(name: str, dtype: str) -> None:
+    check_bits(bodies("ktree", CONFIG, dtype)[name])
+
+
+def check_bits(body: Body) -> None:
     rng = np.random.default_rng(5)
     # the plain array API on both sides: only who reduces differs
     plain, fabric = FabricBackend(NUMPY, load_wafer("wse3")), FabricBackend(NUMPY, load_wafer("wse3"))
@@ -168,6 +177,7 @@ def test_kernels_give_the_same_bits_when_the_fabric_reduces(config: ModelConfig,
         states = {v.name: arrange(backend, v, given_values[v.name], None).copy() for v in body.states}
         results.append(NumericEngine(backend).run(body, inputs, weights, states, 4)[0])
     for name_, expected in results[0].items():
+        assert results[1][name_].dtype == expected.dtype
         np.testing.assert_array_equal(np.asarray(results[1][name_]), np.asarray(expected))
 
 
