@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
 from wse_emu.comparison import Comparison, Run, compare
@@ -30,7 +31,8 @@ class Row:
     precision: str
     reduce: str
     cosine: float
-    """The lowest of all tokens'."""
+    """Mean over the tokens."""
+    worst_cosine: float
     max_error: float
     max_ulp: int
     chosen_ulp: int
@@ -45,12 +47,13 @@ class Row:
     def __str__(self) -> str:
         first = "–" if self.first_differing is None else str(self.first_differing)
         return (
-            f"{self.precision:<9} {self.reduce:<9} {_distance(self.cosine):>8} {self.max_error:>9.1e} {self.max_ulp:>7}"
-            f" {self.chosen_ulp:>7} {first:>6} {self.differing:>7} {self.pe_bytes:>9,} {self.cycles:>9,}"
+            f"{self.precision:<9} {self.reduce:<9} {_distance(self.cosine):>8} {_distance(self.worst_cosine):>8}"
+            f" {self.max_error:>8.1e} {self.max_ulp:>11} {self.chosen_ulp:>7} {first:>6} {self.differing:>7}"
+            f" {self.pe_bytes:>9,} {self.cycles:>8,}"
         )
 
 
-HEAD = "precision reduce    1−cosine max error max ULP  chosen  first  others  bytes/PE    cycles"
+HEAD = "precision reduce    1−cosine    worst    error     max ULP  chosen  first  others  bytes/PE   cycles"
 
 
 def _distance(cosine: float) -> str:
@@ -92,6 +95,7 @@ def rows(model: Model, tokens: int, reductions: Sequence[str]) -> Iterator[Row]:
 def _row(session: Session, found: Comparison, names: tuple[str, str], position: int) -> Row:
     return Row(
         *names,
+        float(np.mean(found.cosines)),
         found.cosine,
         found.max_error,
         found.max_ulp,
@@ -128,12 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     model = load_model(options.model)
-    count = len(PRESETS) * len(options.reduce)
-    made = list(track(rows(model, options.tokens, options.reduce), total=count, disable=options.json))
+    count, console = len(PRESETS) * len(options.reduce), Console(stderr=True)
+    made = list(track(rows(model, options.tokens, options.reduce), total=count, console=console, transient=True))
     if options.json:
         print(json.dumps([asdict(row) for row in made]))
         return
-    print(f"\n{model.name}, {options.tokens} tokens after {PROMPT!r}, beside {' by '.join(REFERENCE)}\n")
+    print(f"{model.name}, {options.tokens} tokens after {PROMPT!r}, beside {' by '.join(REFERENCE)}\n")
     print("\n".join([HEAD, "─" * len(HEAD), *map(str, made)]))
     print(f"\n{model.name}, each on the region that suits it, reductions by auto\n")
     print("\n".join([BEST_HEAD, "─" * len(BEST_HEAD), *best(model, options.tokens)]))

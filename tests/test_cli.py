@@ -95,6 +95,18 @@ def test_a_program_with_too_many_routes_says_so(run: Run, tmp_path: Path) -> Non
     assert "routes would change" in run("decode", "--tokens", "1", "--wafer", str(few))[1]
 
 
+def test_the_type_of_the_numbers_shows_in_table_and_json(run: Run) -> None:
+    code, out, err = run("decode", "--tokens", "3", "--dtype", "bfloat16")
+    assert (code, err) == (0, "")
+    assert re.search(r"wse3 .* tokens/s +timing model, bfloat16", out)
+    reports = {
+        name: json.loads(run("decode", "--tokens", "3", "--json", "--dtype", name)[1]) for name in ("int4", "float32")
+    }
+    assert all(report["precision"] == name for name, report in reports.items())
+    assert reports["int4"]["token_ids"] == reports["float32"]["token_ids"] == [4, 75, 78]
+    assert reports["int4"]["sram"]["used_bytes"] < reports["float32"]["sram"]["used_bytes"]
+
+
 def test_prompt_ids_are_taken_as_they_are(run: Run) -> None:
     _, by_text, _ = run("decode", "--tokens", "4", "--json", "--prompt", "Once upon a time")
     _, by_ids, _ = run("decode", "--tokens", "4", "--json", "--prompt-ids", "41,69,186,960,94,437")
@@ -143,6 +155,8 @@ MISTAKES = {
     "unknown mapping": (("--mapping", "x"), "unknown mapping 'x'; what works: shared, pipeline"),
     "unknown placement": (("--mapping", "pipeline", "--placement", "x"), "unknown strategy 'x'; what works"),
     "unknown reduction": (("--reduce", "x"), "unknown reduction algorithm 'x'; what works: chain"),
+    "unknown type": (("--dtype", "x"), "unknown precision 'x'; what works: float32, float16, bfloat16, int8, int4"),
+    "type that a library lacks": (("--dtype", "float16", "--backend", "jax"), "jax computes in float32 alone"),
     "unknown backend": (("--backend", "x"), "unknown backend 'x'; what works: numpy, jax, cupy"),
     "unknown option": (("--bogus",), "No such option: --bogus"),
     "no number": (("--tokens", "x"), "Invalid value for '--tokens'"),

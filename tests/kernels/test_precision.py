@@ -173,6 +173,18 @@ def test_a_gemv_rounds_partial_sums_and_every_addition_on_the_wire(dtype: str, p
         assert (got != (w.T @ wide(x)).astype(TYPES[dtype])).any(), "rounding once at the end would do as well"
 
 
+@pytest.mark.parametrize(("reduce", "total"), [("chain", 28800.0), ("two_way", np.inf), ("tree", np.inf)])
+def test_a_sum_that_leaves_float16_on_the_wire_is_infinite(reduce: str, total: float) -> None:
+    """The sum itself would fit; a chain begins at the far end, the others add the first two numbers alone."""
+    b = Builder("gemv", 4, 1, reduce=reduce, dtype="float16")
+    matrix = b.matrix("w", (3, 4), Layout(("x", "y")))
+    body = b.build(gemv(b, matrix, b.input("x", (4,), Layout(("y",)))))
+    (got,) = Running("numpy", body, {"w": np.ones((4, 3), np.float32)})(
+        {"x": np.array([40000, 40000, -51200, 0], np.float16)}
+    )
+    assert got.tolist() == [total] * 3
+
+
 @pytest.mark.parametrize("dtype", sorted(TYPES))
 def test_an_rms_norm_sums_squares_in_float32(dtype: str) -> None:
     rng = np.random.default_rng(4)

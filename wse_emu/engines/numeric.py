@@ -129,7 +129,8 @@ class NumericEngine:
         if body not in self._compiled:
             self._compiled[body] = self.backend.compile(self._interpreter(body))
         slots = position // body.rows + 1
-        return self._compiled[body](dict(inputs), weights, states, position, slots=slots)
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, as on the machine
+            return self._compiled[body](dict(inputs), weights, states, position, slots=slots)
 
     def _interpreter(self, body: Body) -> Callable[..., tuple[Arrays, Arrays]]:
         actions = _actions(self.backend, body)
