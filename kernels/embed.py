@@ -14,7 +14,9 @@ def embed(b: Builder, table: Value, token: Value, positions: Value | None = None
         row = b.local("lookup", table, token, block=table.block[0], dtype=b.dtype)
     else:
         places = ((table, token), (positions, b.local("position")))
-        rows = (b.local("lookup", held, place, block=held.block[0], columns=b.cols, dtype=b.dtype) for held, place in places)
+        rows = (
+            b.local("lookup", held, place, block=held.block[0], columns=b.cols, dtype=b.dtype) for held, place in places
+        )
         row = b.local("add", *rows)
     result: Value = b.all_reduce(row, axis="x")
     if scale != 1:

@@ -100,11 +100,11 @@ def test_the_type_of_the_numbers_shows_in_table_and_json(run: Run) -> None:
     assert (code, err) == (0, "")
     assert re.search(r"wse3 .* tokens/s +timing model, bfloat16", out)
     reports = {
-        name: json.loads(run("decode", "--tokens", "3", "--json", "--dtype", name)[1]) for name in ("int4", "float32")
+        name: json.loads(run("decode", "--tokens", "3", "--json", "--dtype", name)[1]) for name in ("int8", "float32")
     }
     assert all(report["precision"] == name for name, report in reports.items())
-    assert reports["int4"]["token_ids"] == reports["float32"]["token_ids"] == [4, 75, 78]
-    assert reports["int4"]["sram"]["used_bytes"] < reports["float32"]["sram"]["used_bytes"]
+    assert reports["int8"]["token_ids"] == reports["float32"]["token_ids"] == [4, 75, 78]
+    assert reports["int8"]["sram"]["used_bytes"] < reports["float32"]["sram"]["used_bytes"]
 
 
 def test_prompt_ids_are_taken_as_they_are(run: Run) -> None:
@@ -472,7 +472,7 @@ def test_estimate_says_what_wafers_would_do(run: Run) -> None:
         (("--model", "gpt-9"), "no model 'gpt-9': known shapes are llama-3.1-8b"),
         (("--model", "tiny", "--users", "0"), "0 users: at least 1 works"),
         (("--model", "tiny", "--gpu", "TPU"), "TPU"),
-        (("--model", "tiny", "--precision", "int1"), "--precision int1: float32, float16 or bfloat16 works"),
+        (("--model", "tiny", "--precision", "int1"), "--precision int1: float32, float16, bfloat16, int8, int4 work"),
         (("--model", "llama-3.1-70b", "--wafers", "2"), "fit 2 wse3 in no way; by bytes alone they take 4"),
         ((), "Missing option '--model'"),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import precision
 from wse_emu.models import load_model
+from wse_emu.program.precision import PRESETS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "precision.md").read_text("utf-8")
 ROW = re.compile(r"(?:float|bfloat|int)\d+ +[a-z_]+ +.*")
@@ -33,7 +34,7 @@ def check(row: precision.Row) -> None:
 
 
 def test_the_page_has_every_precision_with_every_reduction() -> None:
-    assert list(shown()) == [(name, reduce) for name in precision.PRESETS for reduce in precision.REDUCTIONS]
+    assert list(shown()) == [(name, reduce) for name in PRESETS for reduce in precision.REDUCTIONS]
 
 
 def test_the_page_holds_the_rows_of_one_reduction() -> None:

@@ -104,7 +104,7 @@ def decode_rate(
     return BaselineRate(gpu.name, 1 / seconds, seconds, "launches" if launches > terms[bound] else bound, share)
 
 
-def baselines(config: ModelConfig, *, weight_bytes: int = 2, position: int = 0) -> list[BaselineRate]:
+def baselines(config: ModelConfig, *, weight_bytes: float = 2, position: int = 0) -> list[BaselineRate]:
     """``config`` at ``position`` on all GPU presets, with ``weight_bytes`` a parameter and cached number.
 
     16-bit by default, as GPUs would run it. A decode reads one row of an embedding that is not also the LM head.

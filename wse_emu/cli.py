@@ -223,7 +223,7 @@ def estimate_command(  # noqa: PLR0917
     wafers: Annotated[int | None, typer.Option(help="At most so many.  [default: as many as it takes]")] = None,
     users: Annotated[int, typer.Option(help="At work at once.")] = 1,
     context: Annotated[int | None, typer.Option(help="Tokens in each user's cache.  [default: 8,192 at most]")] = None,
-    precision: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float16",
+    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8 or int4.")] = "float16",
     gpu: Annotated[
         list[str] | None, typer.Option(help="Beside it: A100, H100, …; several work.  [default: all]")
     ] = None,

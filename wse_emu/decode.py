@@ -314,7 +314,16 @@ def map_model(
     if engine not in ENGINES:
         raise WseError(f"unknown engine {engine!r}; what works: {', '.join(ENGINES)}")
     request = Request(
-        model.config, spec, positions, reduce, Estimator(spec), placement, on_host, shape, dtype, defects or Defects()
+        model.config,
+        spec,
+        positions,
+        reduce,
+        Estimator(spec),
+        placement,
+        on_host,
+        shape,
+        dtype,
+        defects=defects or Defects(),
     )
     started = perf_counter()
     plan = make_plan(mapping, request)

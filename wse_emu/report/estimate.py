@@ -13,7 +13,7 @@ from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import load_gpu
 from wse_emu.hardware.wafer import load_wafer
 from wse_emu.models.known import load_config
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import PRESETS
 from wse_emu.wafers import Workload, estimate
 
 LEVELS = {
@@ -43,13 +43,13 @@ class EstimateOptions:
 def run_estimate(options: EstimateOptions) -> None:
     """Estimate and show. Raises WseError for what the user got wrong."""
     config, spec = load_config(options.model), load_wafer(options.wafer)
-    if options.precision not in {"float32", "float16", "bfloat16"}:
-        raise WseError(f"--precision {options.precision}: float32, float16 or bfloat16 works")
+    if options.precision not in PRESETS:
+        raise WseError(f"--precision {options.precision}: {', '.join(PRESETS)} work")
     for name in options.gpus:
         load_gpu(name)
     workload = Workload(options.users, options.context or min(8192, config.context), options.precision)
     found = estimate(config, spec, workload, options.wafers)
-    gpus = baselines(config, weight_bytes=ITEMSIZE[options.precision], position=workload.position)
+    gpus = baselines(config, weight_bytes=float(workload.precision.weight_bytes), position=workload.position)
     report = {
         "model": options.model,
         "wafer": spec.name,

@@ -15,7 +15,7 @@ from wse_emu.mappings.shapes import Looked, extents, search_shapes
 from wse_emu.models.config import ModelConfig
 from wse_emu.program import Body, Local, Program
 from wse_emu.program.memory import peak_activation_bytes
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import ITEMSIZE, find_precision
 from wse_emu.wafers.workload import Workload
 
 ENDS = {"embedding", "lm_head", "sample"}
@@ -187,5 +187,5 @@ class WaferLayout(ABC):
 
 def crossing_cycles(config: ModelConfig, spec: WaferSpec, dtype: str) -> float:
     """From wafer to wafer: the hidden state's bits at the edge's bandwidth, and its latency, in cycles."""
-    bits = 8 * config.hidden * ITEMSIZE[dtype]
+    bits = 8 * config.hidden * ITEMSIZE[find_precision(dtype).activations]
     return (bits / spec.edge_bits_per_second + spec.edge_latency_seconds) * spec.clock_hz

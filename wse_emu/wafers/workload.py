@@ -6,7 +6,7 @@ from math import ceil
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
-from wse_emu.program.value import ITEMSIZE
+from wse_emu.program.precision import ITEMSIZE, PRESETS, Precision, find_precision
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,11 @@ class Workload:
     users: int = 1
     context: int = 4096
     dtype: str = "float16"
+
+    @property
+    def precision(self) -> Precision:
+        """Which type is used where."""
+        return find_precision(self.dtype)
 
     @property
     def position(self) -> int:
@@ -29,8 +34,8 @@ def check_workload(config: ModelConfig, workload: Workload, wafers: int | None =
         raise WseError(f"{workload.users} users: at least 1 works")
     if not 1 <= workload.context <= config.context:
         raise WseError(f"a context of {workload.context:,} tokens: 1 to {config.context:,}, the model's, work")
-    if workload.dtype not in ITEMSIZE:
-        raise WseError(f"precision {workload.dtype!r}: what works: float32, float16, bfloat16")
+    if workload.dtype not in PRESETS:
+        raise WseError(f"precision {workload.dtype!r}: what works: {', '.join(PRESETS)}")
     if wafers is not None and wafers < 1:
         raise WseError(f"{wafers} wafers: at least 1 works")
 
@@ -39,4 +44,5 @@ def least_wafers(config: ModelConfig, spec: WaferSpec, workload: Workload) -> in
     """Wafers that have as many bytes as weights and caches take."""
     cache = 2 * config.layers * config.kv_width * workload.users * workload.context
     room = spec.pes * (spec.sram_bytes - spec.runtime_bytes)
-    return ceil((config.parameters + cache) * ITEMSIZE[workload.dtype] / room)
+    held = config.parameters * workload.precision.weight_bytes + cache * ITEMSIZE[workload.precision.activations]
+    return ceil(held / room)
