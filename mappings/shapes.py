@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
+import numpy as np
+
 from wse_emu.errors import WseError
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
@@ -132,7 +134,8 @@ def _cycles(request: Request, program: Program) -> int:
 def extents(size: int, most: int) -> list[int]:
     """Extents up to ``most`` that cut ``size`` with little padding: the smallest for each of some block sizes."""
     most = min(most, size)
-    tightest = sorted({-(-size // block) for block in range(1, size + 1) if -(-size // block) <= most})
+    every = np.unique(-(-size // np.arange(1, size + 1)))
+    tightest: list[int] = every[every <= most].tolist()
     if len(tightest) <= CANDIDATES:
         return tightest
     ratio = (tightest[-1] / 2) ** (1 / (CANDIDATES - 1))

@@ -224,6 +224,12 @@ def estimate_command(  # noqa: PLR0917
     users: Annotated[int, typer.Option(help="At work at once.")] = 1,
     context: Annotated[int | None, typer.Option(help="Tokens in each user's cache.  [default: 8,192 at most]")] = None,
     precision: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8 or int4.")] = "float16",
+    kv: Annotated[
+        str, typer.Option(help="Cache on the rows of PEs: dealt in turn, shifted, or concatenated on one row.")
+    ] = "dealt",
+    draft: Annotated[str | None, typer.Option(help="A smaller model that drafts tokens, on wafers of its own.")] = None,
+    draft_tokens: Annotated[int, typer.Option(help="Drafted at a time.")] = 4,
+    acceptance: Annotated[float, typer.Option(help="Probability that a drafted token is kept.")] = 0.8,
     gpu: Annotated[
         list[str] | None, typer.Option(help="Beside it: A100, H100, …; several work.  [default: all]")
     ] = None,
@@ -232,7 +238,9 @@ def estimate_command(  # noqa: PLR0917
     """What wafers would do with a model, from its shape alone: tokens/s, how many wafers, what limits it."""
     from wse_emu.report.estimate import EstimateOptions, run_estimate
 
-    run_estimate(EstimateOptions(model, wafer, wafers, users, context, precision, gpu or [], json_output))
+    workload = users, context, precision, kv
+    drafted = None if draft is None else (draft, draft_tokens, acceptance)
+    run_estimate(EstimateOptions(model, wafer, wafers, *workload, drafted, gpu or [], json_output))
 
 
 @models_app.command("list")

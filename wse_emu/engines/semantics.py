@@ -74,7 +74,7 @@ def datapath_interval(spec: WaferSpec, dtype: str = "float32") -> Fraction:
 
 def due(count: int, interval: Fraction) -> int:
     """G(k) = ⌈k · interval⌉: when the ``count``-th wavelet of a fresh stream is due."""
-    return ceil(count * interval)
+    return -(-count * interval.numerator // interval.denominator)
 
 
 def rate_dtype(dtype: str) -> str:

@@ -14,16 +14,20 @@ from wse_emu.hardware.gpu import load_gpu
 from wse_emu.hardware.wafer import load_wafer
 from wse_emu.models.known import load_config
 from wse_emu.program.precision import PRESETS
-from wse_emu.wafers import Workload, estimate
+from wse_emu.wafers import Draft, Workload, estimate
 
 LEVELS = {
     "cycles_by_kernel": "timing model; between wafers an estimate",
     "tokens_per_second_per_user": "timing model, and an estimate of queueing and of the ways between wafers",
     "tokens_per_second_total": "estimate: stages that work on a token each",
+    "bubbles": "estimate: stages that work on a token each",
     "wafers": "estimate: bytes of weights, caches, activations and runtime",
     "energy_j_per_token": "estimate: 23 kW a system",
     "baseline": "estimate",
 }
+
+
+DRAFT = ("model", "tokens", "acceptance")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class EstimateOptions:
     users: int
     context: int | None
     precision: str
+    kv: str
+    draft: tuple[str, int, float] | None
+    """Model, tokens at a time, probability that one is kept."""
     gpus: list[str]
     json_output: bool
 
@@ -47,13 +54,15 @@ def run_estimate(options: EstimateOptions) -> None:
         raise WseError(f"--precision {options.precision}: {', '.join(PRESETS)} work")
     for name in options.gpus:
         load_gpu(name)
-    workload = Workload(options.users, options.context or min(8192, config.context), options.precision)
-    found = estimate(config, spec, workload, options.wafers)
+    context = min(8192, config.context) if options.context is None else options.context
+    workload = Workload(options.users, context, options.precision, options.kv)
+    found = estimate(config, spec, workload, options.wafers, _draft(options))
     gpus = baselines(config, weight_bytes=float(workload.precision.weight_bytes), position=workload.position)
     report = {
         "model": options.model,
         "wafer": spec.name,
         "workload": asdict(workload),
+        "draft": None if options.draft is None else dict(zip(DRAFT, options.draft, strict=True)),
         **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
         "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
         "baseline": [asdict(gpu) for gpu in gpus if not options.gpus or gpu.gpu in options.gpus],
@@ -65,6 +74,17 @@ def run_estimate(options: EstimateOptions) -> None:
         Console().print(_table(report))
 
 
+def _draft(options: EstimateOptions) -> Draft | None:
+    if options.draft is None:
+        return None
+    model, tokens, acceptance = options.draft
+    return Draft(load_config(model), tokens, acceptance)
+
+
+def _rate(tokens_per_second: float) -> str:
+    return f"{tokens_per_second:,.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.2g}"
+
+
 def _table(report: dict[str, Any]) -> Table:
     title = f"{report['model']} on {report['wafers']} × {report['wafer']}, mapping {report['mapping']}"
     table = Table("", "", "", title=title, title_justify="left", show_header=False, box=SIMPLE, pad_edge=False)
@@ -72,11 +92,15 @@ def _table(report: dict[str, Any]) -> Table:
     asked = report["workload"]
     table.add_row("users, context", f"{asked['users']:,} × {asked['context']:,} tokens", asked["dtype"])
     each, total = report["tokens_per_second_per_user"], report["tokens_per_second_total"]
-    table.add_row("[bold]for each user[/]", f"[bold]{each:,.0f}[/] tokens/s", "timing model")
-    table.add_row("[bold]in total[/]", f"[bold]{total:,.0f}[/] tokens/s", "estimate")
+    table.add_row("[bold]for each user[/]", f"[bold]{_rate(each)}[/] tokens/s", "timing model")
+    table.add_row("[bold]in total[/]", f"[bold]{_rate(total)}[/] tokens/s", "estimate")
+    if draft := report["draft"]:
+        said = f"{draft['tokens']} at a time by {draft['model']}"
+        table.add_row("drafted", said, f"estimate: {draft['acceptance']:.0%} are kept")
+    table.add_row("bubbles", f"{report['bubbles']:.0%}", "of the slowest stage's time, for want of users")
     for gpu in report["baseline"]:
         fits = gpu["tokens_per_second"] > 0
-        speed = f"{gpu['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
+        speed = f"{_rate(gpu['tokens_per_second'])} tokens/s" if fits else "does not fit"
         table.add_row(f"one {gpu['gpu']}, one user", speed, f"estimate, {gpu['bound_by']}" if fits else "estimate")
     table.add_section()
     rows, cols = report["region"]

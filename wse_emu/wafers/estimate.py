@@ -3,26 +3,51 @@
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
+from wse_emu.wafers.layers import Layers
 from wse_emu.wafers.layout import WaferEstimate
 from wse_emu.wafers.pipeline import Pipelined
 from wse_emu.wafers.shared import Shared
+from wse_emu.wafers.speculation import Draft, check_draft, speculate
+from wse_emu.wafers.streamed import Streamed
 from wse_emu.wafers.workload import Workload, check_workload, least_wafers
 
 
-def estimate(config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None = None) -> WaferEstimate:
+def estimate(
+    config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None = None, draft: Draft | None = None
+) -> WaferEstimate:
     """The mapping with the most tokens/s in all; of equals, the one with fewer wafers.
 
-    ``wafers`` is the most that there are (None: as many as it takes). Raises WseError for numbers that no workload
-    has, and for a model that fits so many wafers in no way.
+    ``wafers`` is the most that there are (None: as many as it takes); weights that they do not hold are streamed in.
+    With ``draft``, the model is helped by a smaller one on wafers of its own. Raises WseError for numbers that no
+    workload has, and for a model whose layers or caches fit so many wafers in no way.
     """
     check_workload(config, workload, wafers)
-    tried = (layout(config, spec, workload).best(wafers) for layout in (Shared, Pipelined))
+    if draft is None:
+        return max(_found(config, spec, workload, wafers), key=_rank)
+    check_draft(draft, config)
+    small = estimate(draft.config, spec, workload)
+    if wafers is not None and wafers <= small.wafers:
+        raise WseError(f"{wafers} wafers: the draft takes {small.wafers} of its own; at least {small.wafers + 1} work")
+    found = _found(config, spec, workload, None if wafers is None else wafers - small.wafers)
+    return max((speculate(one, small, draft, spec, workload) for one in found), key=_rank)
+
+
+def _rank(one: WaferEstimate) -> tuple[float, int]:
+    return round(one.tokens_per_second_total, 6), -one.wafers
+
+
+def _found(config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None) -> list[WaferEstimate]:
+    """The layouts that fit: with weights streamed in only where nothing else does."""
+    layers = Layers(config, spec, workload)
+    tried = (layout.best(wafers) for layout in (Shared(layers), Pipelined(layers)))
     found = [one for one in tried if one is not None]
+    if not found and (streamed := Streamed(layers, wafers or 1).best(wafers)):
+        found = [streamed]
     if not found:
         where = f"{wafers} {spec.name}" if wafers else f"any number of {spec.name}"
         raise WseError(
             f"{config.parameters:,} parameters ({workload.dtype}) and {workload.users:,} × {workload.context:,} tokens "
-            f"of cache fit {where} in no way; by bytes alone they take {least_wafers(config, spec, workload)}, and a "
-            "layer must fit on one: fewer users, a shorter context, or more wafers work"
+            f"of cache fit {where} in no way, nor do the caches alone with weights streamed in; by bytes alone both "
+            f"take {least_wafers(config, spec, workload)}: fewer users, a shorter context, or more wafers work"
         )
-    return max(found, key=lambda one: (round(one.tokens_per_second_total, 6), -one.wafers))
+    return found

@@ -1,28 +1,22 @@
-"""How layers lie on wafers: what a PE holds, how long a token takes, and how many wafers it needs."""
+"""How layers lie on wafers: how many it takes, and how long a token takes on them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from functools import cache
-from math import ceil
+from dataclasses import dataclass
 
-from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.semantics import local_cycles
 from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.kernels.decoder import Shapes, Style, embed_body, head_body, inner_columns, layer_body
-from wse_emu.mappings.plan import Request
+from wse_emu.kernels.decoder import inner_columns
 from wse_emu.mappings.shapes import Looked, extents, search_shapes
 from wse_emu.models.config import ModelConfig
 from wse_emu.program import Body, Local, Program
-from wse_emu.program.memory import peak_activation_bytes
 from wse_emu.program.precision import ITEMSIZE, find_precision
-from wse_emu.wafers.workload import Workload
+from wse_emu.wafers.layers import TIMED, Layers, PeRoom
 
 ENDS = {"embedding", "lm_head", "sample"}
 """Kernels that a token runs once; all others belong to layers."""
-BETWEEN = "between wafers"
-TIMED = 2
-"""Layers that the timing engine runs; the others take as long."""
+BETWEEN, SHIFT, WAITING = "between wafers", "KV shift", "weights streamed in"
+"""What takes cycles beside kernels."""
 SYSTEM_WATTS = 23_000.0
 """A CS-2 or CS-3 system at the upper end of "15 to 23 kW" (measurements/energy.csv, press and vendor, secondary)."""
 
@@ -47,27 +41,21 @@ class WaferEstimate:
     """Of all users together."""
     tokens_per_second_per_user: float
     tokens_per_second_total: float
+    bubbles: float
+    """Share of its time that the slowest stage has no token to work on, for want of users."""
     energy_j_per_token: float
 
 
 @dataclass(frozen=True)
-class PeRoom:
-    """Bytes on a PE of a region of one shape."""
+class Held:
+    """What lies on the fullest PE."""
 
-    weights: int
-    """Of one layer."""
-    cache: int
-    """Of one layer, for all users."""
-    slot: int
-    """Of the cache, for one token a row of PEs."""
-    working: int
-    """Activations at their peak, and the runtime."""
-    ends: int
-    """Tables of embedding and head."""
-
-    @property
-    def layer(self) -> int:
-        return self.weights + self.cache
+    layers: int
+    """Whose weights do."""
+    caches: int
+    """Layers whose caches do."""
+    beside: int = 0
+    """Bytes kept for other weights."""
 
 
 class WaferLayout(ABC):
@@ -75,15 +63,8 @@ class WaferLayout(ABC):
 
     name: str
 
-    def __init__(self, config: ModelConfig, spec: WaferSpec, workload: Workload) -> None:
-        self.config, self.spec, self.workload = config, spec, workload
-        self.request = Request(config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype)
-        self.few = replace(self.request, config=config.first_layers(min(TIMED, config.layers)))
-        """As many layers as are timed."""
-        self.plain = Style(workload.dtype, "chain")
-        """For bytes, which no reduction's algorithm changes."""
-        self.layer = cache(self._layer)
-        self.room = cache(self._room)
+    def __init__(self, layers: Layers) -> None:
+        self.layers, self.config, self.spec, self.workload = layers, layers.config, layers.spec, layers.workload
 
     def best(self, wafers: int | None) -> WaferEstimate | None:
         """The fewest wafers, and of the shapes that do with them the one with the fewest cycles."""
@@ -94,15 +75,12 @@ class WaferLayout(ABC):
             count = self.wafers(rows, cols, inner)
             if count is None or (wafers is not None and count > wafers):
                 return None
-            body = self.layer(rows, cols, inner)
-            return count, self.request.estimator.body_cycles(body, self.slots(body)), rows, cols, inner
+            cycles = self.config.layers * self.layers.cycles(rows, cols, inner)
+            waiting = self.waiting_cycles(self.layers.room(rows, cols, inner), cycles)
+            return count, round(cycles + waiting), rows, cols, inner
 
         found = search_shapes(rows, cols, look)
         return self._timed(*found[0]) if found else None
-
-    def slots(self, body: Body) -> int:
-        """Slots of the cache that one user's token reads, on the fullest row of PEs."""
-        return self.workload.position // body.rows + 1
 
     @abstractmethod
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
@@ -117,46 +95,22 @@ class WaferLayout(ABC):
         """Cycles of the slowest stage that works on one token at a time."""
 
     @abstractmethod
-    def held(self, room: PeRoom, wafers: int) -> int:
-        """Layers on a PE of the fullest wafer."""
+    def held(self, room: PeRoom, wafers: int) -> Held:
+        """What lies on a PE of the fullest wafer."""
 
-    def _layer(self, rows: int, cols: int, inner: int) -> Body:
-        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
-        return layer_body(shapes, self.request.style, rows, positions=self.request.positions, kind=kind)
-
-    def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
-        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
-        body = layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
-        slot = sum(state.block_bytes // state.block[0] for state in body.states)
-        return PeRoom(
-            sum(value.block_bytes for value in body.weights),
-            slot * ceil(self.workload.users * self.workload.context / rows),
-            slot,
-            peak_activation_bytes(body) + self.spec.runtime_bytes,
-            self.ends_bytes(rows, cols),
-        )
-
-    def ends_bytes(self, rows: int, cols: int) -> int:
-        """Tables of embedding and head on a PE; a tied one counts once."""
-        bodies = (make(self.config, self.plain, rows, cols) for make in (embed_body, head_body))
-        return sum({value.name: value.block_bytes for body in bodies for value in body.weights}.values())
+    def waiting_cycles(self, _room: PeRoom, _cycles: float) -> float:
+        """Cycles that a token waits for weights, beside the ``cycles`` that it takes where all are there."""
+        return 0.0
 
     def _timed(self, *found: int) -> WaferEstimate:
         wafers, _, rows, cols, inner = found
-        spec, workload, layers = self.spec, self.workload, self.config.layers
-        timing = TimingEngine(self.program(rows, cols, inner), spec).token(workload.position)
-        kernels = {
-            name: cycles * (1.0 if name in ENDS else layers / min(TIMED, layers))
-            for name, cycles in timing.cycles_by_kernel.items()
-        }
-        crossing = crossing_cycles(self.config, spec, workload.dtype)
-        kernels[BETWEEN] = wafers * crossing if wafers > 1 else 0.0
+        users, room = self.workload.users, self.layers.room(rows, cols, inner)
+        kernels = self._kernels(rows, cols, inner, wafers)
+        interval = max(self.stage_cycles(kernels, wafers), kernels[BETWEEN] / wafers)
+        kernels[WAITING] = self.waiting_cycles(room, sum(kernels.values()))
         cycles = sum(kernels.values())
-        interval = max(self.stage_cycles(kernels, wafers), crossing if wafers > 1 else 0.0)
-        rate = spec.clock_hz / max(cycles, workload.users * interval)
-        room = self.room(rows, cols, inner)
         held = self.held(room, wafers)
-        free = spec.sram_bytes - room.working - held * room.weights
+        rate = self.spec.clock_hz / max(cycles, users * interval)
         return WaferEstimate(
             self.name,
             wafers,
@@ -164,23 +118,46 @@ class WaferLayout(ABC):
             cycles,
             interval,
             kernels,
-            self._bound(self.layer(rows, cols, inner), kernels),
-            {"weights": held * room.weights, "kv_cache": held * room.cache, "working": room.working},
-            rows * (free // (held * room.slot)),
+            self._bound(self.layers.body(rows, cols, inner), kernels),
+            {"weights": held.layers * room.weights, "kv_cache": held.caches * room.cache, "working": room.working},
+            self._capacity(rows, room, held),
             rate,
-            workload.users * rate,
-            wafers * SYSTEM_WATTS / (workload.users * rate),
+            users * rate,
+            1 - users * interval / max(cycles, users * interval),
+            wafers * SYSTEM_WATTS / (users * rate),
         )
 
+    def _kernels(self, rows: int, cols: int, inner: int, wafers: int) -> dict[str, float]:
+        """Cycles of one user's token by kernel, all layers together, as if all weights were there."""
+        position, layers = self.layers.timed_position(rows), self.config.layers
+        timing = TimingEngine(self.program(rows, cols, inner), self.spec).token(position)
+        kernels = {
+            name: cycles * (1.0 if name in ENDS else layers / min(TIMED, layers))
+            for name, cycles in timing.cycles_by_kernel.items()
+        }
+        if shift := self.layers.shift_cycles(rows, cols, inner):
+            kernels[SHIFT] = layers * shift
+        kernels[BETWEEN] = wafers * crossing_cycles(self.config, self.spec, self.workload.dtype) * (wafers > 1)
+        return kernels
+
+    def _capacity(self, rows: int, room: PeRoom, held: Held) -> int:
+        """Tokens of all users together: what weights and activations leave of every PE that holds caches."""
+        free = self.spec.sram_bytes - room.working - held.layers * room.weights - held.beside
+        lines = min(rows, self.workload.users) if self.workload.kv == "concatenated" else rows
+        return lines * (free // (held.caches * room.slot))
+
     def _bound(self, layer: Body, kernels: dict[str, float]) -> str:
-        """What takes most of a token in its layers: work on the PEs' own data, the fabric, or ways between wafers."""
+        """What takes most of a token in its layers: work on the PEs' own data, the fabric, or edges of wafers."""
         steps = (step for step in layer.steps if isinstance(step, Local))
-        work = self.config.layers * sum(local_cycles(self.spec, step, self.slots(layer)) for step in steps)
-        layers = sum(cycles for name, cycles in kernels.items() if name not in ENDS and name != BETWEEN)
+        slots = self.layers.slots(layer.rows)
+        work = self.config.layers * sum(local_cycles(self.spec, step, slots) for step in steps)
+        beside = {*ENDS, BETWEEN, WAITING}
+        layers = sum(cycles for name, cycles in kernels.items() if name not in beside)
         shares = {
             "work on the PEs": work,
             "latency of the fabric": layers - work,
             "edges between wafers": kernels[BETWEEN],
+            "weights streamed in over the edge": kernels[WAITING],
         }
         return max(shares, key=shares.__getitem__)
 

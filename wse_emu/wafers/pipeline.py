@@ -7,7 +7,8 @@ from wse_emu.fabric.region import Region
 from wse_emu.mappings.layers import Pipeline
 from wse_emu.mappings.shapes import extents
 from wse_emu.program import Program
-from wse_emu.wafers.layout import BETWEEN, ENDS, PeRoom, WaferLayout
+from wse_emu.wafers.layers import PeRoom
+from wse_emu.wafers.layout import BETWEEN, ENDS, Held, WaferLayout
 
 
 class Pipelined(WaferLayout):
@@ -16,7 +17,7 @@ class Pipelined(WaferLayout):
     name = "pipeline"
 
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
-        room = self.room(rows, cols, inner)
+        room = self.layers.room(rows, cols, inner)
         ends = self.ends_columns(rows)
         if room.layer + room.working > self.spec.sram_bytes or ends is None:
             return None
@@ -27,13 +28,13 @@ class Pipelined(WaferLayout):
         """The fewest columns on which embedding and head fit; None if no wafer has so many."""
         choices = extents(self.config.vocabulary, self.spec.columns)
         free = self.spec.sram_bytes - self.spec.runtime_bytes
-        place = bisect_left(choices, True, key=lambda cols: self.ends_bytes(rows, cols) * 1.1 <= free)
+        place = bisect_left(choices, True, key=lambda cols: self.layers.ends_bytes(rows, cols) * 1.1 <= free)
         return choices[place] if place < len(choices) else None
 
     def program(self, rows: int, cols: int, inner: int) -> Program:
         ends = self.ends_columns(rows)
         assert ends is not None
-        pipeline = Pipeline(self.few, rows, cols, inner, ends)
+        pipeline = Pipeline(self.layers.few, rows, cols, inner, ends)
         regions, x, y = [], 0, 0
         for width in pipeline.widths:
             if x + width > self.spec.columns:
@@ -47,5 +48,5 @@ class Pipelined(WaferLayout):
         layers = sum(kernels.values()) - ends - kernels[BETWEEN]
         return max(ends, layers / self.config.layers)
 
-    def held(self, _room: PeRoom, _wafers: int) -> int:
-        return 1
+    def held(self, _room: PeRoom, _wafers: int) -> Held:
+        return Held(1, 1)

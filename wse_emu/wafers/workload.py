@@ -8,6 +8,11 @@ from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
 from wse_emu.program.precision import ITEMSIZE, PRESETS, Precision, find_precision
 
+KV_CACHES = ("dealt", "shifted", "concatenated")
+"""How positions of a user's cache lie on the rows of PEs: dealt to them in turn, as `wse-emu decode` has them;
+the oldest always passed on, so that every row has equally many neighbours in time (WaferLLM, OSDI 2025, section 4.3);
+or all on one row, which grows (the same section's baseline)."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -16,6 +21,7 @@ class Workload:
     users: int = 1
     context: int = 4096
     dtype: str = "float16"
+    kv: str = "dealt"
 
     @property
     def precision(self) -> Precision:
@@ -36,6 +42,8 @@ def check_workload(config: ModelConfig, workload: Workload, wafers: int | None =
         raise WseError(f"a context of {workload.context:,} tokens: 1 to {config.context:,}, the model's, work")
     if workload.dtype not in PRESETS:
         raise WseError(f"precision {workload.dtype!r}: what works: {', '.join(PRESETS)}")
+    if workload.kv not in KV_CACHES:
+        raise WseError(f"KV cache {workload.kv!r}: what works: {', '.join(KV_CACHES)}")
     if wafers is not None and wafers < 1:
         raise WseError(f"{wafers} wafers: at least 1 works")
 

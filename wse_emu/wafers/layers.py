@@ -1,0 +1,110 @@
+"""What a layer takes on regions of each shape: bytes on a PE, and cycles. Remembered, for all layouts of a workload."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
+
+from wse_emu.engines.estimate import Estimator
+from wse_emu.engines.wafer_clock import TimingEngine
+from wse_emu.fabric.region import Region
+from wse_emu.hardware.wafer import WaferSpec
+from wse_emu.kernels.decoder import Shapes, Style, embed_body, head_body, layer_body
+from wse_emu.mappings.plan import Request
+from wse_emu.models.config import ModelConfig
+from wse_emu.program import Body, Builder, Call, Layout, Program
+from wse_emu.program.memory import peak_activation_bytes
+from wse_emu.wafers.workload import Workload
+
+TIMED = 2
+"""Layers that the timing engine runs; the others take as long."""
+
+
+@dataclass(frozen=True)
+class PeRoom:
+    """Bytes on a PE of a region of one shape."""
+
+    weights: int
+    """Of one layer."""
+    largest: int
+    """Of these, the largest matrix."""
+    cache: int
+    """Of one layer, for all users."""
+    slot: int
+    """Of the cache, for one token of a row of PEs."""
+    working: int
+    """Activations at their peak, and the runtime."""
+    ends: int
+    """Tables of embedding and head."""
+
+    @property
+    def layer(self) -> int:
+        return self.weights + self.cache
+
+
+class Layers:
+    """Bodies of a model's layers on regions of each shape, their bytes and cycles."""
+
+    def __init__(self, config: ModelConfig, spec: WaferSpec, workload: Workload) -> None:
+        self.config, self.spec, self.workload = config, spec, workload
+        self.request = Request(config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype)
+        self.few = replace(self.request, config=config.first_layers(min(TIMED, config.layers)))
+        """As many layers as are timed."""
+        self.plain = Style(workload.dtype, "chain")
+        """For bytes, which no reduction's algorithm changes."""
+        self.body = cache(self._body)
+        self.room = cache(self._room)
+        self.ends_bytes = cache(self._ends_bytes)
+
+    def cycles(self, rows: int, cols: int, inner: int) -> int:
+        """Of one layer, as shapes are chosen by."""
+        return self.request.estimator.body_cycles(self.body(rows, cols, inner), self.slots(rows))
+
+    def slots(self, rows: int) -> int:
+        """Slots of the cache that one user's token reads, on the fullest row of PEs."""
+        return self.timed_position(rows) // rows + 1
+
+    def timed_position(self, rows: int) -> int:
+        """The token whose reads of a cache dealt to all rows are those of the workload's token."""
+        concatenated = self.workload.kv == "concatenated"
+        return self.workload.position * (rows if concatenated else 1)
+
+    def shift_cycles(self, rows: int, cols: int, inner: int) -> int:
+        """Of one layer, to pass a token's keys and values on to the next row, as a shifted cache does (or 0)."""
+        if self.workload.kv != "shifted":
+            return 0
+        states = self.body(rows, cols, inner).states
+        elements = sum(state.block_elements // state.block[0] for state in states)
+        b = Builder("KV shift", rows, cols, dtype=states[0].dtype)
+        newest = b.input("newest", (rows, cols, elements), Layout(("y", "x", None)))
+        body = b.build(b.shift(newest, axis="y"))
+        call = Call(body, Region(0, 0, cols, rows), ("newest",), ("newest",))
+        return TimingEngine(Program("KV shift", (call,)), self.spec).token(0).cycles
+
+    def _body(self, rows: int, cols: int, inner: int) -> Body:
+        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
+        return layer_body(shapes, self.request.style, rows, positions=self.request.positions, kind=kind)
+
+    def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
+        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
+        body = layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
+        slot = sum(state.block_bytes // state.block[0] for state in body.states)
+        return PeRoom(
+            sum(value.block_bytes for value in body.weights),
+            max(value.block_bytes for value in body.weights),
+            slot * self._slots_of_all(rows),
+            slot,
+            peak_activation_bytes(body) + self.spec.runtime_bytes,
+            self.ends_bytes(rows, cols),
+        )
+
+    def _slots_of_all(self, rows: int) -> int:
+        """Slots on the fullest row of PEs, for all users."""
+        users, context = self.workload.users, self.workload.context
+        if self.workload.kv == "concatenated":
+            return ceil(users / rows) * context
+        return ceil(users * context / rows)
+
+    def _ends_bytes(self, rows: int, cols: int) -> int:
+        """Tables of embedding and head on a PE; a tied one counts once."""
+        bodies = (make(self.config, self.plain, rows, cols) for make in (embed_body, head_body))
+        return sum({value.name: value.block_bytes for body in bodies for value in body.weights}.values())
