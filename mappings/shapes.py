@@ -29,6 +29,7 @@ CANDIDATES = 14
 """Extents tried along each axis."""
 COARSE = 3
 """Of these, every so many at first."""
+NEIGHBOURS = [(a, b) for a in (-2, -1, 0, 1, 2) for b in (-2, -1, 0, 1, 2) if abs(a + b) < 2 or max(a, b, -a, -b) < 2]
 FEW = 3
 """Best shapes whose neighbours are looked at."""
 
@@ -76,7 +77,8 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
 def search_shapes(rows: list[int], cols: list[int], look: Callable[[int, int], Looked | None]) -> list[Looked]:
     """What ``look`` (rows, columns) says of the shapes that it is asked for, the best first; None: it does not fit.
 
-    A coarse grid, then the neighbours of the best for as long as that helps; all shapes where nothing fits so.
+    A coarse grid, then the neighbours of the best for as long as that helps, those further along the line of equal
+    area among them, on which what just fits lies; all shapes where nothing fits so.
     """
     known: dict[tuple[int, int], Looked | None] = {}
 
@@ -90,7 +92,7 @@ def search_shapes(rows: list[int], cols: list[int], look: Callable[[int, int], L
     best: list[tuple[int, int]] = []
     while best != (new := sorted(found, key=lambda place: found[place])[:FEW]):
         best = new
-        found |= ask((i + a, j + b) for i, j in best for a in (-1, 0, 1) for b in (-1, 0, 1))
+        found |= ask((i + a, j + b) for i, j in best for a, b in NEIGHBOURS)
     return sorted(found.values())
 
 

@@ -464,6 +464,10 @@ def test_estimate_says_what_wafers_would_do(run: Run) -> None:
     assert sum(report["cycles_by_kernel"].values()) == pytest.approx(report["cycles_per_token"])
     assert {"wafers", "bound_by", "sram", "kv_capacity_tokens", "energy_j_per_token", "levels"} <= report.keys()
     assert len(report["baseline"]) == 6
+    code, out, _ = run("estimate", "--model", "llama-3.1-70b", "--draft", "llama-3.1-8b", "--kv", "shifted")
+    assert code == 0
+    for expected in ("4 at a time by", "80% are kept", "bubbles", "KV shift"):
+        assert expected in out
 
 
 @pytest.mark.parametrize(
@@ -473,7 +477,10 @@ def test_estimate_says_what_wafers_would_do(run: Run) -> None:
         (("--model", "tiny", "--users", "0"), "0 users: at least 1 works"),
         (("--model", "tiny", "--gpu", "TPU"), "TPU"),
         (("--model", "tiny", "--precision", "int1"), "--precision int1: float32, float16, bfloat16, int8, int4 work"),
-        (("--model", "llama-3.1-70b", "--wafers", "2"), "fit 2 wse3 in no way; by bytes alone they take 4"),
+        (("--model", "llama-3.1-8b", "--users", "1000", "--wafers", "1"), "by bytes alone both take 28"),
+        (("--model", "tiny", "--kv", "paged"), "KV cache 'paged': what works: dealt, shifted, concatenated"),
+        (("--model", "tiny", "--draft", "llama-3.1-8b"), "a draft of the model's own family works"),
+        (("--model", "tiny", "--draft", "tiny", "--acceptance", "2"), "an acceptance of 2: a share from 0 to 1 works"),
         ((), "Missing option '--model'"),
     ],
 )

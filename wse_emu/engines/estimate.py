@@ -46,8 +46,11 @@ class Estimator:
                 total += cycles[call.body]
         return total
 
-    def body_cycles(self, body: Body, slots: int) -> int:
-        """Cycles of one body's local work and reductions, one after another, with ``slots`` KV-cache slots in use."""
+    def body_cycles(self, body: Body, slots: int, *, choose: bool = False) -> int:
+        """Cycles of one body's local work and reductions, one after another, with ``slots`` KV-cache slots in use.
+
+        With ``choose``, as if its reductions were left to `auto`.
+        """
         cycles = 0
         for step in body.steps:
             if isinstance(step, Local | Overlap):
@@ -57,7 +60,9 @@ class Estimator:
                 extent = step.group or (body.rows if step.axis == "y" else body.cols)
                 wavelets = sum(value.wavelets_in_use(slots) for value in step.inputs)
                 back = isinstance(step, AllReduce)
-                cycles += self._collective(step.algorithm, extent, wavelets, step.inputs[0].dtype, back)
+                dtype, most = step.inputs[0].dtype, sum(value.wavelets for value in step.inputs)
+                algorithm = self.choose(extent, most, dtype, back) if choose else step.algorithm
+                cycles += self._collective(algorithm, extent, wavelets, dtype, back)
         return cycles
 
     def _collective_cycles(self, algorithm: str, extent: int, wavelets: int, dtype: str, back: bool) -> int:

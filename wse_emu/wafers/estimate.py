@@ -17,7 +17,8 @@ def estimate(
 ) -> WaferEstimate:
     """The mapping with the most tokens/s in all; of equals, the one with fewer wafers.
 
-    ``wafers`` is the most that there are (None: as many as it takes); weights that they do not hold are streamed in.
+    ``wafers`` is the most that there are: as many are used as help, and weights that they do not hold are streamed in.
+    None: as few as hold everything.
     With ``draft``, the model is helped by a smaller one on wafers of its own. Raises WseError for numbers that no
     workload has, and for a model whose layers or caches fit so many wafers in no way.
     """

@@ -50,14 +50,15 @@ class Layers:
         self.few = replace(self.request, config=config.first_layers(min(TIMED, config.layers)))
         """As many layers as are timed."""
         self.plain = Style(workload.dtype, "chain")
-        """For bytes, which no reduction's algorithm changes."""
+        """Bytes and local work, which no reduction's algorithm changes, are counted by it."""
         self.body = cache(self._body)
         self.room = cache(self._room)
         self.ends_bytes = cache(self._ends_bytes)
 
     def cycles(self, rows: int, cols: int, inner: int) -> int:
         """Of one layer, as shapes are chosen by."""
-        return self.request.estimator.body_cycles(self.body(rows, cols, inner), self.slots(rows))
+        body = self.body(rows, cols, inner)
+        return self.request.estimator.body_cycles(body, self.slots(rows), choose=True)
 
     def slots(self, rows: int) -> int:
         """Slots of the cache that one user's token reads, on the fullest row of PEs."""
@@ -82,11 +83,10 @@ class Layers:
 
     def _body(self, rows: int, cols: int, inner: int) -> Body:
         shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
-        return layer_body(shapes, self.request.style, rows, positions=self.request.positions, kind=kind)
+        return layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
 
     def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
-        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
-        body = layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
+        body = self.body(rows, cols, inner)
         slot = sum(state.block_bytes // state.block[0] for state in body.states)
         return PeRoom(
             sum(value.block_bytes for value in body.weights),

@@ -67,7 +67,7 @@ class WaferLayout(ABC):
         self.layers, self.config, self.spec, self.workload = layers, layers.config, layers.spec, layers.workload
 
     def best(self, wafers: int | None) -> WaferEstimate | None:
-        """The fewest wafers, and of the shapes that do with them the one with the fewest cycles."""
+        """The fastest on at most so many wafers; None: on the fewest that hold everything."""
         rows, cols = extents(self.config.hidden, self.spec.rows), extents(self.config.intermediate, self.spec.columns)
 
         def look(rows: int, cols: int) -> Looked | None:
@@ -75,12 +75,21 @@ class WaferLayout(ABC):
             count = self.wafers(rows, cols, inner)
             if count is None or (wafers is not None and count > wafers):
                 return None
-            cycles = self.config.layers * self.layers.cycles(rows, cols, inner)
-            waiting = self.waiting_cycles(self.layers.room(rows, cols, inner), cycles)
-            return count, round(cycles + waiting), rows, cols, inner
+            took = self._round_cycles(rows, cols, inner, count)
+            return (*((count, took) if wafers is None else (took, count)), rows, cols, inner)
 
         found = search_shapes(rows, cols, look)
-        return self._timed(*found[0]) if found else None
+        if not found:
+            return None
+        first, second, *shape = found[0]
+        return self._timed(first if wafers is None else second, *shape)
+
+    def _round_cycles(self, rows: int, cols: int, inner: int, wafers: int) -> int:
+        """From one token of a user to the next, about: embedding, head and ways between wafers left out."""
+        layer = self.layers.cycles(rows, cols, inner)
+        total = self.config.layers * layer
+        waiting = self.waiting_cycles(self.layers.room(rows, cols, inner), total)
+        return round(max(total + waiting, self.workload.users * self.slowest_cycles(layer, wafers)))
 
     @abstractmethod
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
@@ -89,6 +98,10 @@ class WaferLayout(ABC):
     @abstractmethod
     def program(self, rows: int, cols: int, inner: int) -> Program:
         """Embedding, :data:`TIMED` layers, and the head."""
+
+    @abstractmethod
+    def slowest_cycles(self, layer: int, wafers: int) -> float:
+        """Cycles of the slowest stage, of layers that take ``layer`` cycles each."""
 
     @abstractmethod
     def stage_cycles(self, kernels: dict[str, float], wafers: int) -> float:
@@ -102,8 +115,7 @@ class WaferLayout(ABC):
         """Cycles that a token waits for weights, beside the ``cycles`` that it takes where all are there."""
         return 0.0
 
-    def _timed(self, *found: int) -> WaferEstimate:
-        wafers, _, rows, cols, inner = found
+    def _timed(self, wafers: int, rows: int, cols: int, inner: int) -> WaferEstimate:
         users, room = self.workload.users, self.layers.room(rows, cols, inner)
         kernels = self._kernels(rows, cols, inner, wafers)
         interval = max(self.stage_cycles(kernels, wafers), kernels[BETWEEN] / wafers)

@@ -43,6 +43,9 @@ class Pipelined(WaferLayout):
             x += width
         return pipeline.program(regions)
 
+    def slowest_cycles(self, layer: int, _wafers: int) -> float:
+        return layer
+
     def stage_cycles(self, kernels: dict[str, float], _wafers: int) -> float:
         ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
         layers = sum(kernels.values()) - ends - kernels[BETWEEN]

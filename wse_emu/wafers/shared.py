@@ -25,6 +25,9 @@ class Shared(WaferLayout):
     def program(self, rows: int, cols: int, inner: int) -> Program:
         return shared_program(self.layers.few, Region(0, 0, cols, rows), inner)
 
+    def slowest_cycles(self, layer: int, wafers: int) -> float:
+        return self.config.layers * layer / wafers
+
     def stage_cycles(self, kernels: dict[str, float], wafers: int) -> float:
         ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
         layers = sum(kernels.values()) - ends - kernels[BETWEEN]

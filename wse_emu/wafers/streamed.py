@@ -25,6 +25,9 @@ class Streamed(Shared):
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
         return self.count if self._resident(self.layers.room(rows, cols, inner)) >= 0 else None
 
+    def slowest_cycles(self, layer: int, _wafers: int) -> float:
+        return super().slowest_cycles(layer, 1)
+
     def stage_cycles(self, kernels: dict[str, float], _wafers: int) -> float:
         return super().stage_cycles(kernels, 1)
 
