@@ -5,6 +5,8 @@ runs for models that fit no machine. What a charged cycle means is in :mod:`wse_
 share a link are taken as if they had it alone.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from wse_emu.engines.lines import (
@@ -22,7 +24,6 @@ from wse_emu.program.schedule import Schedule, schedule
 from wse_emu.program.steps import Step
 
 EAST, WEST, NORTH, SOUTH = range(4)
-Ways = tuple[np.ndarray, np.ndarray]
 
 
 Seams = np.ndarray | None
@@ -266,8 +267,17 @@ class BodyClock:
         self.clock = start.copy()
         self.offset = 0
         self.kernel_cycles: dict[str, int] = {}
-        self.links = np.zeros((4, body.rows, body.cols), dtype=np.int64)
+        self._ways = {axis: np.zeros((2, n), dtype=np.int64) for axis, n in (("y", body.rows), ("x", body.cols))}
+        """Wavelets that leave each PE of a line forward and backward: all lines of an axis carry equally many."""
         self._latest = int(start.max())
+
+    @cached_property
+    def links(self) -> np.ndarray:
+        """Wavelets that left every PE when all steps have run, int64 ``[E W N S, rows, cols]``."""
+        links = np.empty((4, *self.clock.shape), dtype=np.int64)
+        links[SOUTH], links[NORTH] = self._ways["y"][:, :, None]
+        links[EAST], links[WEST] = self._ways["x"][:, None, :]
+        return links
 
     def run(self) -> None:
         """All steps of the body."""
@@ -322,11 +332,9 @@ class BodyClock:
         groups = len(seams) // extent
         return np.ascontiguousarray(seams[: groups * extent].reshape(groups, extent).T)[:, :, None]
 
-    def _lines(self, axis: str) -> tuple[np.ndarray, Ways]:
-        """Clocks ``[line, …]`` and the links of both ways along ``axis``, as views."""
-        if axis == "y":
-            return self.clock, (self.links[SOUTH], self.links[NORTH])
-        return self.clock.T, (self.links[EAST].T, self.links[WEST].T)
+    def _lines(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
+        """Clocks ``[line, …]`` and the wavelets on the links of both ways along ``axis``, as views."""
+        return self.clock if axis == "y" else self.clock.T, self._ways[axis]
 
     def _collective(self, step: Broadcast | Reduce | Shift) -> None:
         lines, ways = self._lines(step.axis)
@@ -341,7 +349,7 @@ class BodyClock:
         else:
             self._reduce(step, lines, ways, wavelets, plain)
 
-    def _reduce(self, step: Reduce, lines: np.ndarray, ways: Ways, wavelets: int, plain: StreamCosts) -> None:
+    def _reduce(self, step: Reduce, lines: np.ndarray, ways: np.ndarray, wavelets: int, plain: StreamCosts) -> None:
         extent = step.group or lines.shape[0]
         groups = lines.shape[0] // extent
         plan = schedule(step.algorithm, extent)
@@ -355,8 +363,8 @@ class BodyClock:
             _count(ways, broadcast_crossings(plan.root, extent), wavelets, groups)
 
 
-def _count(ways: Ways, crossings: Crossings, wavelets: int, groups: int = 1) -> None:
-    """Add a stream's wavelets to the links ``[line, other]`` of both ways, group after group."""
+def _count(ways: np.ndarray, crossings: Crossings, wavelets: int, groups: int = 1) -> None:
+    """Add a stream's wavelets to the links of both ways, group after group."""
     for way, times in zip(ways, (crossings.forward, crossings.backward), strict=True):
         profile = np.tile(times * wavelets, groups)
-        way[: profile.size] += profile[:, None]
+        way[: profile.size] += profile

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,15 @@ from wse_emu.program import Body, Call, Program, Transfer
 Clocks = dict[Region, np.ndarray]
 
 
+class Counted(Protocol):
+    """What ran on a region."""
+
+    @property
+    def links(self) -> np.ndarray:
+        """Wavelets that left every PE, int64 ``[E W N S, rows, cols]``."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class TokenTiming:
     """One token: from the clocks it starts with to those it leaves."""
@@ -23,8 +33,8 @@ class TokenTiming:
     cycles: int
     cycles_by_kernel: dict[str, int]
     """Growth of the latest clock while the kernel runs; sums to ``cycles``."""
-    crossings: tuple[tuple[Region, np.ndarray, int], ...]
-    """(region, wavelets leaving each PE ``[E W N S, rows, cols]``, how many calls had them)."""
+    crossings: tuple[tuple[Region, Counted, int], ...]
+    """(region, whose links are counted, how many calls had them)."""
     end: int
     """Which of the engine's remembered clock patterns the token leaves."""
     modelled_cycles: int | None = None
@@ -37,7 +47,7 @@ class _Run:
 
     clocks: Clocks
     kernel_cycles: dict[str, int] = field(default_factory=dict)
-    crossings: dict[tuple[Region, int], tuple[np.ndarray, int]] = field(default_factory=dict)
+    crossings: dict[tuple[Region, int], tuple[Counted, int]] = field(default_factory=dict)
     latest: int = 0
 
     def spend(self, kernel: str, latest: int) -> None:
@@ -86,8 +96,8 @@ class TimingEngine:
         for timing in timings:
             counts[id(timing)] = (timing, counts.get(id(timing), (timing, 0))[1] + 1)
         for timing, tokens in counts.values():
-            for region, links, calls in timing.crossings:
-                total[:, region.y : region.bottom, region.x : region.right] += links * (tokens * calls)
+            for region, ran, calls in timing.crossings:
+                total[:, region.y : region.bottom, region.x : region.right] += ran.links * (tokens * calls)
         for move in self.program.steps:
             if isinstance(move, Transfer):
                 _count_move(total, move, self.mesh, len(timings))
@@ -113,7 +123,7 @@ class TimingEngine:
         return TokenTiming(
             run.latest - begin,
             run.kernel_cycles,
-            tuple((region, links, calls) for (region, _), (links, calls) in run.crossings.items()),
+            tuple((region, ran, calls) for (region, _), (ran, calls) in run.crossings.items()),
             self._remember(run.clocks),
         )
 
@@ -127,7 +137,7 @@ class TimingEngine:
         run.latest = max(before, int(clock.max()))
         _attribute(run, body.kernel_cycles, run.latest - before)
         key = (call.region, id(body))
-        run.crossings[key] = (body.links, run.crossings.get(key, (body.links, 0))[1] + 1)
+        run.crossings[key] = (body, run.crossings.get(key, (body, 0))[1] + 1)
 
     def _body(self, body: Body, slots: int, start: np.ndarray, region: Region) -> BodyClock:
         seams = self.spec.seams_in(region.x, region.y, region.width, region.height)

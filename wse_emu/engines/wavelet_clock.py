@@ -56,8 +56,8 @@ class WaveletClock:
         """Wavelets that left every PE in all these tokens, int64 ``[E W N S, rows, columns]``."""
         total = np.zeros((4, self.spec.rows, self.spec.columns), dtype=np.int64)
         for timing in timings:
-            for region, links, calls in timing.crossings:
-                total[:, region.y : region.bottom, region.x : region.right] += links * calls
+            for region, ran, calls in timing.crossings:
+                total[:, region.y : region.bottom, region.x : region.right] += ran.links * calls
         return total
 
     def _run(self, slots: int, start: int, position: int) -> TokenTiming:
@@ -75,7 +75,7 @@ class WaveletClock:
         return TokenTiming(
             outcome.cycles - begin,
             cycles_by_kernel(program, outcome, begin),
-            ((Region(*program.corner, program.cols, program.rows), outcome.links, 1),),
+            ((Region(*program.corner, program.cols, program.rows), outcome, 1),),
             self._remember(outcome.clock, program, modelled.end),
             modelled.cycles,
         )
