@@ -83,6 +83,17 @@ def test_more_users_share_what_there_is() -> None:
     assert totals == sorted(totals)
 
 
+def test_replicas_share_users_and_wafers() -> None:
+    config = load_config("llama-3.1-8b")
+    few, many = (estimate(config, WSE3, Workload(users, 1024), wafers) for users, wafers in ((64, 2), (512, 16)))
+    assert many.replicas > few.replicas
+    part = estimate(config, WSE3, Workload(512 // many.replicas, 1024), 16 // many.replicas)
+    assert many.tokens_per_second_per_user == pytest.approx(part.tokens_per_second_per_user)
+    assert many.tokens_per_second_total == pytest.approx(many.replicas * part.tokens_per_second_total)
+    assert many.wafers == many.replicas * part.wafers <= 16
+    assert many.kv_capacity_tokens == many.replicas * part.kv_capacity_tokens >= 512 * 1024
+
+
 def test_a_large_model_takes_the_wafers_that_its_bytes_need() -> None:
     """405 billion parameters of 2 bytes are 18.7 wafers of 43.4 GB; padding and the runtime take the rest."""
     config = load_config("llama-3.1-405b")

@@ -97,6 +97,8 @@ def _table(report: dict[str, Any]) -> Table:
     if draft := report["draft"]:
         said = f"{draft['tokens']} at a time by {draft['model']}"
         table.add_row("drafted", said, f"estimate: {draft['acceptance']:.0%} are kept")
+    if report["replicas"] > 1:
+        table.add_row("replicas", f"{report['replicas']}", "of the model, users and wafers shared out")
     table.add_row("bubbles", f"{report['bubbles']:.0%}", "of the slowest stage's time, for want of users")
     for gpu in report["baseline"]:
         fits = gpu["tokens_per_second"] > 0

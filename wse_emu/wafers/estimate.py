@@ -1,5 +1,8 @@
 """The best of the layouts that a workload fits."""
 
+from collections.abc import Iterator
+from math import ceil
+
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
@@ -23,25 +26,40 @@ def estimate(
     workload has, and for a model whose layers or caches fit so many wafers in no way.
     """
     check_workload(config, workload, wafers)
-    if draft is None:
-        return max(_found(config, spec, workload, wafers), key=_rank)
+    if draft is not None:
+        return _drafted(config, spec, workload, wafers, draft)
+    layers = Layers(config, spec, workload)
+    return max([*_found(layers, wafers), *_replicas(layers, wafers)], key=_rank)
+
+
+def _drafted(
+    config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None, draft: Draft
+) -> WaferEstimate:
     check_draft(draft, config)
     small = estimate(draft.config, spec, workload)
     if wafers is not None and wafers <= small.wafers:
         raise WseError(f"{wafers} wafers: the draft takes {small.wafers} of its own; at least {small.wafers + 1} work")
-    found = _found(config, spec, workload, None if wafers is None else wafers - small.wafers)
+    found = _found(Layers(config, spec, workload), None if wafers is None else wafers - small.wafers)
     return max((speculate(one, small, draft, spec, workload) for one in found), key=_rank)
+
+
+def _replicas(layers: Layers, wafers: int | None) -> Iterator[WaferEstimate]:
+    """Copies of the model on equal shares of the wafers, each for its share of the users: 2, 4, 8, … of them."""
+    count, users = 2, layers.workload.users
+    while wafers is not None and count <= min(wafers, users):
+        for one in _fitting(layers.for_users(ceil(users / count)), wafers // count):
+            yield one.replicated(count, users)
+        count *= 2
 
 
 def _rank(one: WaferEstimate) -> tuple[float, int]:
     return round(one.tokens_per_second_total, 6), -one.wafers
 
 
-def _found(config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None) -> list[WaferEstimate]:
+def _found(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
     """The layouts that fit: with weights streamed in only where nothing else does."""
-    layers = Layers(config, spec, workload)
-    tried = (layout.best(wafers) for layout in (Shared(layers), Pipelined(layers)))
-    found = [one for one in tried if one is not None]
+    config, spec, workload = layers.config, layers.spec, layers.workload
+    found = _fitting(layers, wafers)
     if not found and (streamed := Streamed(layers, wafers or 1).best(wafers)):
         found = [streamed]
     if not found:
@@ -52,3 +70,8 @@ def _found(config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int
             f"take {least_wafers(config, spec, workload)}: fewer users, a shorter context, or more wafers work"
         )
     return found
+
+
+def _fitting(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
+    tried = (layout.best(wafers) for layout in (Shared(layers), Pipelined(layers)))
+    return [one for one in tried if one is not None]

@@ -1,5 +1,6 @@
 """What a layer takes on regions of each shape: bytes on a PE, and cycles. Remembered, for all layouts of a workload."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
@@ -54,8 +55,16 @@ class Layers:
         self.body = cache(self._body)
         self.room = cache(self._room)
         self.ends_bytes = cache(self._ends_bytes)
+        self.cycles = cache(self._cycles)
 
-    def cycles(self, rows: int, cols: int, inner: int) -> int:
+    def for_users(self, users: int) -> "Layers":
+        """The same for as many users, with all that does not depend on how many there are."""
+        other = copy(self)
+        other.workload = replace(self.workload, users=users)
+        other.room = cache(other._room)  # noqa: SLF001  (its own kind)
+        return other
+
+    def _cycles(self, rows: int, cols: int, inner: int) -> int:
         """Of one layer, as shapes are chosen by."""
         body = self.body(rows, cols, inner)
         return self.request.estimator.body_cycles(body, self.slots(rows), choose=True)

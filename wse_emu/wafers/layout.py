@@ -1,7 +1,7 @@
 """How layers lie on wafers: how many it takes, and how long a token takes on them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wse_emu.engines.semantics import local_cycles
 from wse_emu.engines.wafer_clock import TimingEngine
@@ -44,6 +44,20 @@ class WaferEstimate:
     bubbles: float
     """Share of its time that the slowest stage has no token to work on, for want of users."""
     energy_j_per_token: float
+    replicas: int = 1
+    """Of the model, each on its share of the wafers, with its share of the users."""
+
+    def replicated(self, count: int, users: int) -> "WaferEstimate":
+        """``count`` of these for ``users`` in all, as the one with the most of them serves its own."""
+        total = users * self.tokens_per_second_per_user
+        return replace(
+            self,
+            wafers=count * self.wafers,
+            kv_capacity_tokens=count * self.kv_capacity_tokens,
+            tokens_per_second_total=total,
+            energy_j_per_token=count * self.wafers * SYSTEM_WATTS / total,
+            replicas=count,
+        )
 
 
 @dataclass(frozen=True)
