@@ -13,10 +13,12 @@ def attend(
     scale: float,
     softcap: float | None = None,
     window: int | None = None,
+    sinks: Value | None = None,
 ) -> Value:
     """softmax(query · keysᵀ · scale) · values for the token at hand.
 
-    With ``softcap`` the scores are soft-capped; with ``window`` only the last so many positions count.
+    With ``softcap`` the scores are soft-capped; with ``window`` only the last so many positions count. ``sinks`` (kv,
+    repeat) are scores without a value, which take part in each head's softmax (Xiao et al., arXiv 2309.17453).
 
     query (kv, repeat, *dims), keys (positions, kv, *dims), values (positions, kv, dims); the result
     (kv, repeat, dims) is copied along y. Every row's softmax covers its own positions; the rows' maxima, then their
@@ -29,8 +31,12 @@ def attend(
         scores = b.local("soft_cap", scores, cap=softcap)
     scores = b.local("mask", scores, rows=b.rows, **({} if window is None else {"window": window}))
     best = b.all_reduce(b.local("best_score", scores), axis="y", combine="max")
+    if sinks is not None:
+        best = b.local("sink_best", best, sinks)
     weights = b.local("exp_difference", scores, best)
     mixed, total = b.all_reduce(*b.local("weigh_values", weights, values), axis="y")
+    if sinks is not None:
+        total = b.local("add_sink", total, sinks, best)
     result: Value = b.local("divide", mixed, total)
     return result
 

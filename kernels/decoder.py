@@ -8,21 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wse_emu.fabric.region import Region
 from wse_emu.kernels.attention import attend, project
 from wse_emu.kernels.embed import embed, lm_head
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.mlp import mlp
-from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm
+from wse_emu.kernels.moe import SharedExpert, Stacks, mixture, route
+from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm, wide_norm
 from wse_emu.kernels.rope import angles, rope
 from wse_emu.kernels.sample import argmax
 from wse_emu.models.config import LayerKind, ModelConfig
+from wse_emu.models.experts import Experts
 from wse_emu.models.weights import ROW_TABLES, Weights
-from wse_emu.program import Body, Builder, Layout, Value
+from wse_emu.program import Body, Builder, Call, Layout, Value
 from wse_emu.program.builder import Chooser
 from wse_emu.program.precision import Precision
 
 HIDDEN = Layout(("y",))
 SCALAR = Layout((None,))
+CHOSEN = "chosen"
 ALIKE = LayerKind()
 """The kind of every layer of a model whose layers are all alike."""
 
@@ -96,13 +100,24 @@ def angle_names(config: ModelConfig, kind: LayerKind = ALIKE) -> tuple[str, ...]
     return f"{local}cos", f"{local}sin"
 
 
+def layer_call(body: Body, region: Region, takes: tuple[str, ...], layer: int) -> Call:
+    """Layer number ``layer`` on ``region``: from the hidden state and ``takes`` to the hidden state.
+
+    What a sparse layer chose bears the name `layers.N.chosen`.
+    """
+    prefix = f"layers.{layer}."
+    gives = ("hidden", f"{prefix}{CHOSEN}")[: len(body.outputs)]
+    return Call(body, region, ("hidden", *takes), gives, prefix)
+
+
 def angles_body(shapes: Shapes, style: Style, rows: int, kind: LayerKind = ALIKE) -> Body:
     """() -> cos, sin of the token's rotary angles in layers of that kind."""
     b = style.builder("angles", rows, shapes.cols)
-    name = "rope" if shapes.config.rope_of(kind) == shapes.config.rope else "local_rope"
+    turned = shapes.config.rope_of(kind)
+    name = "rope" if turned == shapes.config.rope else "local_rope"
     frequencies = b.weight(name, (shapes.config.head_dim // 2,), shapes.frequencies(), "float32")
     with b.kernel("rope"):
-        return b.build(*angles(b, frequencies))
+        return b.build(*angles(b, frequencies, magnitude=turned.magnitude))
 
 
 def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_host: bool = False) -> Body:
@@ -127,7 +142,7 @@ def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_hos
 def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int, kind: LayerKind = ALIKE) -> Body:
     """Hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP.
 
-    Without cos and sin where nothing rotates.
+    Without cos and sin where nothing rotates. A sparse layer also gives the indices (active,) of the experts chosen.
     """
     config = shapes.config
     b = style.builder("layer", rows, shapes.cols)
@@ -137,8 +152,10 @@ def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int, kind:
     mixed = _attention(b, shapes, _norm(b, config, hidden, "attention_norm"), angle, positions, kind)
     attended = _add_output(b, config, hidden, mixed, "attention", "output")
     before = hidden if config.parallel_residual else attended
-    wide = _mlp(b, config, _norm(b, config, before, "mlp_norm"))
-    return b.build(_add_output(b, config, attended, wide, "mlp", "mlp"))
+    normed = _norm(b, config, before, "mlp_norm")
+    wide, *told = _experts(b, config, normed) if kind.sparse else (_mlp(b, config, normed),)
+    kernel = "experts" if kind.sparse else "mlp"
+    return b.build(_add_output(b, config, attended, wide, "mlp", kernel), *told)
 
 
 def _norm(b: Builder, config: ModelConfig, hidden: Value, name: str) -> Value:
@@ -175,6 +192,40 @@ def _mlp(b: Builder, config: ModelConfig, normed: Value) -> Value:
         return mlp(b, inward, down, normed, activation=config.activation, gated=config.gated, biases=biases)
 
 
+def _experts(b: Builder, config: ModelConfig, normed: Value) -> tuple[Value, Value]:
+    """What the experts add to the residual, and which of them a token met."""
+    experts, hidden = config.experts, config.hidden
+    assert experts is not None
+    with b.kernel("router"):
+        router = b.weight("router", (experts.count, hidden), Layout(("x", "y")))
+        bias = b.weight("router_bias", (experts.count,), Layout(("x",))) if experts.bias else None
+        weights, chosen = route(b, router, normed, experts, bias)
+    with b.kernel("experts"):
+        held, shared = _stacks(b, experts, hidden), _shared_expert(b, experts, hidden)
+        act = config.activation
+        return mixture(b, experts, held, normed, weights, chosen, activation=act, shared=shared), chosen
+
+
+def _stacks(b: Builder, experts: Experts, hidden: int) -> Stacks:
+    count, inner = experts.count, experts.intermediate
+    inward = b.matrix("experts_gate_up", (count, 2, inner, hidden), Layout((None, None, "x", "y")), stacked=True)
+    down = b.matrix("experts_down", (count, hidden, inner), Layout((None, "y", "x")), stacked=True)
+    if not experts.bias:
+        return Stacks(inward, down)
+    inward_bias = b.weight("experts_gate_up_bias", (count, 2, inner), Layout((None, None, "x")))
+    return Stacks(inward, down, inward_bias, b.weight("experts_down_bias", (count, hidden), Layout((None, "y"))))
+
+
+def _shared_expert(b: Builder, experts: Experts, hidden: int) -> SharedExpert | None:
+    inner = experts.shared_intermediate
+    if not inner:
+        return None
+    gate_up = b.matrix("shared_gate_up", (2, inner, hidden), Layout((None, "x", "y")))
+    down = b.matrix("shared_down", (hidden, inner), Layout(("y", "x")))
+    gate = b.weight("shared_router", (1, hidden), Layout((None, "y"))) if experts.shared_gate else None
+    return SharedExpert(gate_up, down, gate)
+
+
 def _attention(  # noqa: PLR0917
     b: Builder, shapes: Shapes, normed: Value, angle: tuple[Value, ...], positions: int, kind: LayerKind
 ) -> Value:
@@ -192,29 +243,49 @@ def _attention(  # noqa: PLR0917
         value = b.local("take", heads, start=repeat + 1, stop=repeat + 2)
     query, key = _turned(b, shapes, both, angle)
     window = config.window if kind.windowed else None
+    sinks = None
+    if config.attention_sinks:
+        sinks = b.weight("sinks", (config.kv_heads, repeat), Layout(("x.outer", None), shapes.inner))
     with b.kernel("attention"):
         b.append(keys, key)
         b.append(values, value)
-        mixed = attend(
-            b, query, keys, values, scale=config.score_scale, softcap=config.attention_softcap, window=window
-        )
+        scale, softcap = config.score_scale, config.attention_softcap
+        mixed = attend(b, query, keys, values, scale=scale, softcap=softcap, window=window, sinks=sinks)
     with b.kernel("output"):
         return project(b, out, mixed, bias)
 
 
 def _turned(b: Builder, shapes: Shapes, both: Value, angle: tuple[Value, ...]) -> tuple[Value, Value]:
-    """Queries and keys, normed by head and rotated where the model does so."""
+    """Queries and keys, normed and rotated where the model does so."""
     config, repeat = shapes.config, shapes.repeat
     if config.qk_norm:
         with b.kernel("norm"):
             weight = b.weight("qk_norm", (repeat + 1, *shapes.pairs), Layout((None, *shapes.pair_dims), shapes.inner))
             both = head_norm(b, both, weight, epsilon=config.norm_epsilon)
+    if config.wide_qk_norm:
+        return _wide_turned(b, shapes, both, angle)
     with b.kernel("rope" if angle else "qkv"):
         if angle:
             cos, sin = angle
             both = rope(b, both, cos, sin, pairing=config.rope.pairing)
-        query = b.local("take", both, start=0, stop=repeat)
-        return query, b.local("take", both, start=repeat, stop=repeat + 1)
+        return _split(b, both, repeat)
+
+
+def _split(b: Builder, both: Value, repeat: int) -> tuple[Value, Value]:
+    """Queries and keys of (…, repeat + 1, *dims)."""
+    query = b.local("take", both, start=0, stop=repeat)
+    return query, b.local("take", both, start=repeat, stop=repeat + 1)
+
+
+def _wide_turned(b: Builder, shapes: Shapes, both: Value, angle: tuple[Value, ...]) -> tuple[Value, Value]:
+    """The same with a norm each over all queries and all keys."""
+    config, repeat = shapes.config, shapes.repeat
+    with b.kernel("norm"):
+        weight = b.weight("qk_norm", (config.kv_heads, repeat + 1, *shapes.pairs), shapes.heads())
+        parts = wide_norm(b, _split(b, both, repeat), _split(b, weight, repeat), epsilon=config.norm_epsilon)
+    with b.kernel("rope"):
+        query, key = (rope(b, part, *angle, pairing=config.rope.pairing) if angle else part for part in parts)
+        return query, key
 
 
 def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
@@ -237,18 +308,21 @@ def weight_array(config: ModelConfig, weights: Weights, prefix: str, name: str) 
     if name in ("rope", "local_rope"):
         found = config.rope_of(LayerKind(windowed=name == "local_rope"))
         return found.inverse_frequencies(config.head_dim).astype(np.float32)
-    if name.startswith("gate_up"):
-        suffix = name.removeprefix("gate_up")
-        return np.concatenate([weights[f"{prefix}{part}{suffix}"] for part in ("gate", "up")], axis=-1)
+    if "gate_up" in name:
+        parts = (weights[prefix + name.replace("gate_up", part)] for part in ("gate", "up"))
+        return np.concatenate(list(parts), axis=-1)
     if name in ("qkv", "qkv_bias"):
         suffix = name.removeprefix("qkv")
         query, key, value = (weights[prefix + part + suffix] for part in "qkv")
         return _by_kv_head(config, [_as_rotated(config, query), _as_rotated(config, key), value])
-    if name == "qk_norm":
-        repeat = config.heads // config.kv_heads
-        query, key = (_as_rotated(config, weights[f"{prefix}{part}_norm"]) for part in "qk")
-        return np.stack([query] * repeat + [key])
-    return weights[prefix + name]
+    return _qk_norm(config, weights, prefix) if name == "qk_norm" else weights[prefix + name]
+
+
+def _qk_norm(config: ModelConfig, weights: Weights, prefix: str) -> np.ndarray:
+    query, key = (_as_rotated(config, weights[f"{prefix}{part}_norm"]) for part in "qk")
+    if config.wide_qk_norm:
+        return _by_kv_head(config, [query, key])
+    return np.stack([query] * (config.heads // config.kv_heads) + [key])
 
 
 def _as_rotated(config: ModelConfig, heads: np.ndarray) -> np.ndarray:

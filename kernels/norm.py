@@ -36,3 +36,19 @@ def head_norm(b: Builder, heads: Value, weight: Value, *, epsilon: float) -> Val
     size = prod(heads.shape[2:])
     result: Value = b.local("rms_scale", heads, squares, weight, size=size, epsilon=epsilon)
     return result
+
+
+def wide_norm(
+    b: Builder, parts: tuple[Value, Value], weights: tuple[Value, Value], *, epsilon: float
+) -> tuple[Value, Value]:
+    """RMS norms of queries and of keys, each over all heads (OLMoE, arXiv 2409.02060).
+
+    parts and weights (kv, repeat, *dims) lie over x; their sums of squares travel as one stream.
+    """
+    squares = (b.local("sum_of_squares", part, dims=len(part.shape), dtype=SQUARES) for part in parts)
+    summed = b.all_reduce(*squares, axis="x")
+    query, key = (
+        b.local("rms_scale", part, total, weight, size=prod(part.shape), epsilon=epsilon)
+        for part, total, weight in zip(parts, summed, weights, strict=True)
+    )
+    return query, key

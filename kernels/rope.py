@@ -6,9 +6,12 @@ PAIR_AXIS = {"half": -2, "adjacent": -1}
 """Where heads keep the two members of a rotary pair: dims are (2, n/2) or (n/2, 2)."""
 
 
-def angles(b: Builder, frequencies: Value) -> tuple[Value, Value]:
-    """Cos and sin of position · frequency.  frequencies (n/2,) float32 lie over the inner columns of a head."""
-    cos, sin = b.local("angles", frequencies, dtype=b.dtype)
+def angles(b: Builder, frequencies: Value, *, magnitude: float = 1.0) -> tuple[Value, Value]:
+    """Cos and sin of position · frequency, times magnitude.
+
+    frequencies (n/2,) float32 lie over the inner columns of a head.
+    """
+    cos, sin = b.local("angles", frequencies, dtype=b.dtype, **({} if magnitude == 1 else {"magnitude": magnitude}))
     return cos, sin
 
 

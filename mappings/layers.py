@@ -6,7 +6,7 @@ from functools import cache, cached_property
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.region import Region
-from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body
+from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body, layer_call
 from wse_emu.mappings.fit import too_large
 from wse_emu.mappings.placement.problem import Block, PlacementProblem, Shape
 from wse_emu.mappings.placement.strategies.slots import find_slots
@@ -63,7 +63,7 @@ class Pipeline:
         """
         *angles, body = (replace(call, region=region) for call in self.layer_steps[self.request.config.kind(layer)])
         move = Transfer("hidden", self.hidden, before, region)
-        return (*angles, move, replace(body, prefix=f"layers.{layer}."))
+        return (*angles, move, layer_call(body.body, region, body.takes[1:], layer))
 
     def last_move(self, before: Region, ends: Region) -> Transfer:
         """From the last layer to the head."""
@@ -113,17 +113,17 @@ def _has_room(request: Request, rows: int, cols: int, ends: int) -> bool:
 def _layers_alone(request: Request, rows: int, cols: int, inner: int) -> Program:
     """What the choice of a layer's shape looks at: one layer, times the number of layers; none if they don't fit.
 
-    Layers of all kinds hold equally many bytes; the first stands for them.
+    The kind that holds the most bytes stands for all.
     """
     shapes, region = Shapes(request.config, cols, inner), Region(0, 0, cols, rows)
-    return Program("layer", _layer_calls(request, shapes, region, request.config.kind(0)))
+    return Program("layer", _layer_calls(request, shapes, region, request.config.heaviest))
 
 
 def _layer_calls(request: Request, shapes: Shapes, region: Region, kind: LayerKind) -> tuple[Call, ...]:
     """The rotary angles, if any, and the first layer."""
     names, rows = angle_names(request.config, kind), region.height
     layer = layer_body(shapes, request.style, rows, positions=request.positions, kind=kind)
-    call = Call(layer, region, ("hidden", *names), ("hidden",), "layers.0.")
+    call = layer_call(layer, region, names, 0)
     if not names:
         return (call,)
     return Call(angles_body(shapes, request.style, rows, kind), region, (), names), call

@@ -52,7 +52,7 @@ def best_shape(request: Request, program: Programmer, what: str, room: Room = _a
         grid = [rows], [cols]
     else:
         config, spec = request.config, request.spec
-        grid = extents(config.hidden, spec.rows), extents(config.intermediate, spec.columns)
+        grid = extents(config.hidden, spec.rows), extents(config.narrowest, spec.columns)
     crowded: list[tuple[int, int]] = []
 
     def look(rows: int, cols: int) -> Looked | None:

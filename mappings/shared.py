@@ -1,7 +1,7 @@
 """All layers on one grid: every layer's weights are cut over the same region (as WaferLLM decodes, OSDI 2025)."""
 
 from wse_emu.fabric.region import Region
-from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body
+from wse_emu.kernels.decoder import Shapes, angle_names, angles_body, embed_body, head_body, layer_body, layer_call
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.shapes import best_shape
 from wse_emu.program import Call, Program, memory
@@ -44,7 +44,7 @@ def shared_program(request: Request, region: Region, inner: int) -> Program:
 
     def layer(index: int) -> Call:
         kind = config.kind(index)
-        return Call(bodies[kind], region, ("hidden", *names[kind]), ("hidden",), f"layers.{index}.")
+        return layer_call(bodies[kind], region, names[kind], index)
 
     return Program(
         "shared",

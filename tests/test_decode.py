@@ -16,6 +16,7 @@ from wse_emu.fabric import Defects, Mesh
 from wse_emu.hardware.wafer import load_wafer
 from wse_emu.models import Model, load_model
 
+OTHERS = random_models.OTHERS + random_models.MIXTURES
 REDUCTIONS = ("chain", "two_way", "tree", "two_phase", "ktree", "ktree:3", "auto")
 
 
@@ -94,7 +95,7 @@ def test_random_models_write_the_tokens_of_transformers(name: str, mapping: str,
     check(model, expected, mapping=mapping, shape=(7, 5))
 
 
-@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("mapping", ["shared", "pipeline"])
 def test_other_families_write_the_tokens_of_transformers(name: str, mapping: str, tmp_path: Path) -> None:
     """The prompt alone is longer than the windows of those that have one."""
@@ -102,7 +103,7 @@ def test_other_families_write_the_tokens_of_transformers(name: str, mapping: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("mapping", ["shared", "pipeline"])
 @pytest.mark.parametrize("shape", [None, (1, 1), (6, 11)])
 def test_other_families_write_32_tokens_of_transformers(
@@ -112,7 +113,7 @@ def test_other_families_write_32_tokens_of_transformers(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("backend", ["jax", Backend("strict", array_api_strict)], ids=["jax", "strict"])
 def test_other_families_write_the_same_tokens_on_other_backends(
     name: str, backend: str | Backend, tmp_path: Path
@@ -121,7 +122,7 @@ def test_other_families_write_the_same_tokens_on_other_backends(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma3_text", "gemma2", "phi3"])
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma3_text", "gemma2", "phi3", *random_models.MIXTURES])
 @pytest.mark.parametrize("mapping", ["shared", "pipeline"])
 def test_the_wavelet_engine_times_other_families_as_the_timing_engine_does(
     name: str, mapping: str, tmp_path: Path

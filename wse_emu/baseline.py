@@ -107,10 +107,11 @@ def decode_rate(
 def baselines(config: ModelConfig, *, weight_bytes: float = 2, position: int = 0) -> list[BaselineRate]:
     """``config`` at ``position`` on all GPU presets, with ``weight_bytes`` a parameter and cached number.
 
-    16-bit by default, as GPUs would run it. A decode reads one row of an embedding that is not also the LM head.
+    16-bit by default, as GPUs would run it. A decode reads one row of an embedding that is not also the LM head, and of
+    the experts the active ones.
     """
     unread = 0 if config.tied_embeddings else config.vocabulary * config.hidden
-    read = config.parameters - unread
+    read = config.active_parameters - unread
     cached = 2 * config.layers * config.kv_width * (position + 1)
     return [
         decode_rate(

@@ -5,7 +5,7 @@ that start together. Flows go from centre to centre; between kernels, every numb
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from math import prod
 
@@ -69,6 +69,10 @@ def expert_problem(
     chances = [active / experts] * experts if shares is None else list(shares)
     if len(chances) != experts or min(chances) < 0 or abs(sum(chances) - active) > 1e-6 * active:
         raise WseError(f"{len(chances)} chances that add up to {sum(chances):g}: {experts} with a sum of {active} work")
+    config = request.config
+    if config.experts is not None:  # an expert of the model's own is an MLP of that width
+        dense = replace(config, intermediate=config.experts.intermediate, experts=None, sparse=())
+        request = replace(request, config=dense)
     shapes = _Shapes(request)
     layer = shapes.bodies["layer"][0][0]
     names = [part.name for part in _parts(layer)]
@@ -140,7 +144,7 @@ class _Shapes:
     def _tried(self) -> Iterator[tuple[int, int]]:
         config, spec = self.request.config, self.request.spec
         for rows in _few(extents(config.hidden, spec.rows)):
-            for cols in _few(extents(config.intermediate, spec.columns)):
+            for cols in _few(extents(config.narrowest, spec.columns)):
                 yield rows, cols
 
     def _made(self, rows: int, cols: int) -> tuple[Body, Body, Body]:
@@ -148,7 +152,7 @@ class _Shapes:
         shapes = Shapes(config, cols, inner_columns(config, cols)[-1])
         return (
             embed_body(config, style, rows, cols),
-            layer_body(shapes, style, rows, positions=self.request.positions),
+            layer_body(shapes, style, rows, positions=self.request.positions, kind=config.heaviest),
             head_body(config, style, rows, cols),
         )
 

@@ -15,14 +15,36 @@ PARAMETERS = {
     "llama-2-13b": 13_015_864_320,
     "qwen2-72b": 72_706_203_648,
     "qwen3-32b": 32_762_123_264,
+    "mixtral-8x7b": 46_702_792_704,
+    "qwen3-235b-a22b": 235_093_634_560,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "olmoe-1b-7b": 6_919_161_856,
+    "gpt-oss-20b": 20_914_757_184,
+    "gpt-oss-120b": 116_829_156_672,
 }
-"""Of the published safetensors files, as their model pages count them."""
+"""Of the published safetensors files, as their model pages count them; of gpt-oss as its model card does."""
+ACTIVE = {
+    "mixtral-8x7b": 12.9,
+    "qwen3-235b-a22b": 22,
+    "qwen3-30b-a3b": 3.3,
+    "olmoe-1b-7b": 1.3,
+    "gpt-oss-20b": 3.61,
+    "gpt-oss-120b": 5.13,
+}
+"""In 10⁹, as their model cards say. That of gpt-oss (arXiv 2508.10925, table 1) leaves out the embedding."""
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_known_shape_has_the_parameters_of_the_published_weights(name: str) -> None:
     assert load_config(name).parameters == PARAMETERS[name]
     assert "config.json" in known_source(name)
+
+
+@pytest.mark.parametrize("name", ACTIVE)
+def test_a_token_sees_the_published_number_of_parameters(name: str) -> None:
+    config = load_config(name)
+    unseen = config.vocabulary * config.hidden if name.startswith("gpt-oss") else 0
+    assert (config.active_parameters - unseen) / 1e9 == pytest.approx(ACTIVE[name], rel=0.02)
 
 
 def test_every_known_shape_is_checked() -> None:

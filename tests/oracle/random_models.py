@@ -87,21 +87,87 @@ _OTHERS: Mapping[str, dict[str, Any]] = {
 }
 _VARIED = 9
 """A seed with which every one of them writes at least five different tokens."""
+_MOE = _COMMON | {
+    "hidden_size": 52,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 14,
+}
+_EXPERTS: Mapping[str, dict[str, Any]] = {
+    "mixtral": _MOE | {"vocab_size": 103, "intermediate_size": 37, "num_local_experts": 5, "sliding_window": 6} | _ENDS,
+    "qwen2_moe": _MOE
+    | {
+        "vocab_size": 107,
+        "num_hidden_layers": 4,
+        "intermediate_size": 61,
+        "moe_intermediate_size": 19,
+        "shared_expert_intermediate_size": 31,
+        "num_experts": 7,
+        "num_experts_per_tok": 3,
+        "mlp_only_layers": [1],
+        "decoder_sparse_step": 2,
+    },
+    "qwen2_moe-normed": _MOE
+    | {
+        "vocab_size": 113,
+        "intermediate_size": 61,
+        "moe_intermediate_size": 23,
+        "shared_expert_intermediate_size": 17,
+        "num_experts": 6,
+        "num_experts_per_tok": 6,
+        "norm_topk_prob": True,
+    },
+    "qwen3_moe": _MOE
+    | {
+        "vocab_size": 109,
+        "num_hidden_layers": 3,
+        "intermediate_size": 41,
+        "moe_intermediate_size": 21,
+        "num_experts": 9,
+        "num_experts_per_tok": 2,
+        "norm_topk_prob": True,
+        "mlp_only_layers": [0],
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 900.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 16,
+        },
+    },
+    "olmoe": _MOE
+    | {"vocab_size": 101, "hidden_size": 56, "intermediate_size": 13, "num_experts": 8, "num_experts_per_tok": 4}
+    | _ENDS,
+    "gpt_oss": _MOE
+    | {
+        "vocab_size": 127,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "intermediate_size": 29,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 3,
+        "sliding_window": 5,
+        "swiglu_limit": 0.9,
+    },
+}
 NAMES = tuple(_SHAPES)
 """Names for ``make`` of models that differ from Llama by a flag; sizes that few grids divide."""
 OTHERS = tuple(_OTHERS)
 """Names for ``make`` of the other families."""
+MIXTURES = tuple(_EXPERTS)
+"""Names for ``make`` of the families with experts."""
 
 
 def make(name: str, seed: int = 0) -> Any:
-    """A seeded model of ``NAMES`` or ``OTHERS`` in which every weight counts: norms and biases too are random."""
+    """A seeded model of ``NAMES``, ``OTHERS`` or ``MIXTURES`` in which every weight counts: all of them are random."""
     config = _llama_like(name) if name in _SHAPES else _other(name)
     import torch
 
     torch.manual_seed(zlib.crc32(name.encode()) + seed + (0 if name in _SHAPES else _VARIED))
     model = causal_model(config)
     for parameter_name, parameter in model.named_parameters():
-        parameter.data = _random(torch, parameter_name, parameter.shape, from_one=name.startswith("gemma"))
+        kinds = {"from_one": name.startswith("gemma"), "in_first": name.startswith("gpt_oss")}
+        parameter.data = _random(torch, parameter_name, parameter.shape, **kinds)
     return model
 
 
@@ -125,10 +191,10 @@ def _llama_like(name: str) -> Any:
 
 def _other(name: str) -> Any:
     family = name.partition("-")[0]
-    return transformers().AutoConfig.for_model(family, **copy.deepcopy(_OTHERS[name]))
+    return transformers().AutoConfig.for_model(family, **copy.deepcopy({**_OTHERS, **_EXPERTS}[name]))
 
 
-def _random(torch: Any, name: str, shape: Any, *, from_one: bool = False) -> Any:
+def _random(torch: Any, name: str, shape: Any, *, from_one: bool = False, in_first: bool = False) -> Any:
     """Scales at which these models write text, where others soon repeat one token: a tied one its last.
 
     ``from_one`` says that the weights of norms are differences from 1.
@@ -140,7 +206,9 @@ def _random(torch: Any, name: str, shape: Any, *, from_one: bool = False) -> Any
         return 0.2 * values + (0 if from_one else 1)
     if any(part in name for part in ("embed_", "wte", "wpe")):
         return 0.05 * values
-    fan_in = shape[0] if ".c_" in name else shape[1]  # GPT-2 stores (in, out)
+    fan_in = shape[0] if ".c_" in name else shape[-1]  # GPT-2 stores (in, out)
+    if len(shape) == 3 and in_first:  # the experts of gpt-oss
+        fan_in = shape[1]
     return values * fan_in**-0.5 * (2 if "attn" in name or "attention" in name else 1)
 
 

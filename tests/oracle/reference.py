@@ -64,6 +64,7 @@ def greedy(model: Any, prompt_ids: Sequence[int], tokens: int) -> Decoded:
 def causal_model(config: Any) -> Any:
     """A model of transformers with eager attention, in float32, ready to decode."""
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"  # grouped products want sizes that divide
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return transformers().AutoModelForCausalLM.from_config(config).float().eval()

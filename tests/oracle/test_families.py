@@ -14,10 +14,11 @@ from tests.oracle.reference import greedy
 from wse_emu.errors import WseError
 from wse_emu.models import load_model
 
+OTHERS = random_models.OTHERS + random_models.MIXTURES
 Tensors = dict[str, np.ndarray]
 
 
-@pytest.mark.parametrize("name", random_models.OTHERS)
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_parameter_is_counted_and_read_once(name: str, tmp_path: Path) -> None:
     original = random_models.make(name)
     model = load_model(str(random_models.saved(original, tmp_path)))
@@ -33,7 +34,7 @@ def test_every_parameter_is_counted_and_read_once(name: str, tmp_path: Path) -> 
 
 def test_other_families_write_more_than_one_token() -> None:
     """A model that repeats one token would pass with much of the arithmetic wrong."""
-    made = (random_models.make(name) for name in random_models.OTHERS)
+    made = (random_models.make(name) for name in OTHERS)
     assert min(len(set(greedy(model, [3, 1, 4, 1, 5], 24).token_ids)) for model in made) > 4
 
 

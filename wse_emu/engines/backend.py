@@ -49,6 +49,10 @@ class Backend:
         """``x @ w`` of every line of PEs: x ``[lines, 1, m]``, w ``[lines, m, n]`` -> ``[lines, 1, n]``."""
         return self.xp.matmul(x, w)
 
+    def pick(self, stack: Any, index: Any) -> Any:
+        """``stack[index]`` of an index on the device."""
+        return self.xp.take(stack, self.xp.reshape(index, (1,)), axis=0)[0, ...]
+
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
         """``state`` with ``state[row, :, :, slot] = new``."""
         state[row, :, :, slot, ...] = new
@@ -95,6 +99,9 @@ class NumpyBackend(Backend):
 
     def dtype(self, name: str) -> Any:
         return ARRAY_TYPES[name]
+
+    def pick(self, stack: Any, index: Any) -> Any:
+        return stack[int(index)]
 
     def combine(self, plan: Schedule, values: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
         if operation == "argmax":

@@ -6,7 +6,7 @@ lie as ``(PEs along the contraction, in-block, outputs)``, so that all PEs of on
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,6 +17,7 @@ from wse_emu.engines.lines import sources
 from wse_emu.errors import WseError
 from wse_emu.program import Body, Broadcast, Host, Layout, Local, Overlap, Reduce, Shift, Value, to_blocks
 from wse_emu.program.ops import OPS
+from wse_emu.program.ops_experts import STACKED, one_matrix
 from wse_emu.program.precision import ARRAY_TYPES, DEQUANTISED, QUANTISED, dequantise, quantise, round_to
 from wse_emu.program.schedule import schedule
 from wse_emu.program.steps import AllReduce, Step
@@ -39,6 +40,9 @@ class Token:
     def products(self, x: Any, w: Any) -> Any:
         return self.backend.products(x, w)
 
+    def pick(self, stack: Any, index: Any) -> Any:
+        return self.backend.pick(stack, index)
+
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
         return self.backend.put(state, row, slot, new)
 
@@ -47,13 +51,15 @@ class Token:
 
 
 def matrices(body: Body) -> dict[str, int]:
-    """Names of the weights that GEMVs and lookups read, with how many of their dimensions are outputs."""
+    """Names of the weights that GEMVs and lookups read, with how many of a matrix's dimensions are outputs."""
     found = {}
     parts = (part for step in body.steps for part in (step.meanwhile if isinstance(step, Overlap) else (step,)))
     for step in parts:
         if isinstance(step, Local) and step.op in ("gemv", "lookup"):
             weight, operand = step.inputs
             found[weight.name] = 1 if step.op == "lookup" else len(weight.shape) - len(operand.shape)
+        elif isinstance(step, Local) and step.op in STACKED:
+            found[step.inputs[0].name] = len(one_matrix(step.inputs[0])[0]) - 1
     return found
 
 
@@ -63,8 +69,12 @@ def arrange(backend: Backend, value: Value, array: np.ndarray, outputs: int | No
     A matrix comes as (in, out) with its first ``outputs`` dimensions of ``value.shape`` flattened into out; it is kept
     as (PEs, in-block, out) in block order, without the PEs at the end that hold nothing. It stays a view where the
     sizes divide. Its elements are those that its dtype can hold, kept as float32, in which they are multiplied.
-    Anything else becomes blocks of its dtype.
+    A stack of matrices comes and is kept with their number in front. Anything else becomes blocks of its dtype.
     """
+    if value.stacked and outputs is not None:
+        shape, layout = one_matrix(value)
+        one = replace(value, shape=shape, layout=layout, stacked=False)
+        return backend.xp.stack([arrange(backend, one, matrix, outputs) for matrix in array])
     if outputs is None:
         shaped = np.ascontiguousarray(_fitted(value, np.reshape(array, value.shape)))
         return backend.array(np.ascontiguousarray(to_blocks(_NUMPY.xp, shaped, value.layout, value.rows, value.cols)))

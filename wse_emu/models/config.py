@@ -1,15 +1,22 @@
 """The shape of a decoder: all that a mapping needs to know without reading a weight. What is left out is as Llama's."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from wse_emu.errors import WseError
+from wse_emu.models.experts import Experts
 from wse_emu.models.rope import Rope
 
-FAMILIES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma2", "gemma3_text", "phi3")
+FAMILIES = (
+    *("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma2", "gemma3_text", "phi3"),
+    *("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss"),
+)
 Norm = Literal["rms", "layer"]
 """RMSNorm, or LayerNorm with a bias."""
 Activation = Literal["silu", "gelu", "gelu_tanh"]
@@ -22,6 +29,8 @@ class LayerKind:
 
     windowed: bool = False
     """Its tokens see only the last `ModelConfig.window` positions."""
+    sparse: bool = False
+    """Its MLP is the one of `ModelConfig.experts`, of which a token sees some."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,12 @@ class ModelConfig:
     """q, k and v have biases (Qwen2)."""
     qk_norm: bool = False
     """q and k pass an RMSNorm over head_dim before the rotation (Qwen3, Gemma 3)."""
+    wide_qk_norm: bool = False
+    """q and k pass an RMSNorm each over all their heads at once (OLMoE)."""
+    attention_sinks: bool = False
+    """Every query head has a logit of its own that takes part in its softmax, without a value (gpt-oss)."""
     output_bias: bool = False
-    """The attention's output projection has a bias (GPT-2, GPT-NeoX)."""
+    """The attention's output projection has a bias (GPT-2, GPT-NeoX, gpt-oss)."""
     mlp_bias: bool = False
     """Every projection of the MLP has a bias (GPT-2, GPT-NeoX)."""
     norm: Norm = "rms"
@@ -79,6 +92,10 @@ class ModelConfig:
     """Which layers are windowed; empty: none."""
     local_rope: Rope | None = None
     """How windowed layers rotate; None: as the others (Gemma 3 has a base of their own)."""
+    experts: Experts | None = None
+    """The MLP of sparse layers; None: no layer is sparse."""
+    sparse: tuple[bool, ...] = ()
+    """Which layers are sparse; empty: all, if there are experts."""
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -112,19 +129,49 @@ class ModelConfig:
             raise WseError(f"model config: windowed says {len(self.windowed)} layers, the model has {self.layers}")
         if any(self.windowed) and (self.window is None or self.window < 1):
             raise WseError(f"model config: windowed layers need a window of at least 1 position, got {self.window}")
+        if self.sparse and len(self.sparse) != self.layers:
+            raise WseError(f"model config: sparse says {len(self.sparse)} layers, the model has {self.layers}")
+        if any(self.sparse) and self.experts is None:
+            raise WseError("model config: sparse layers need experts")
 
-    def first_layers(self, count: int) -> "ModelConfig":
-        """The same with so many layers, those that come first."""
-        return replace(self, layers=count, windowed=self.windowed[:count])
+    def alike(self, kind: LayerKind, count: int) -> "ModelConfig":
+        """The same with ``count`` layers, all of that kind."""
+        windowed, sparse = (kind.windowed,) * count, (kind.sparse,) * count
+        return replace(self, layers=count, windowed=windowed, sparse=sparse)
 
     def kind(self, layer: int) -> LayerKind:
         """What layer number ``layer`` is like."""
-        return LayerKind(windowed=bool(self.windowed) and self.windowed[layer])
+        sparse = self.sparse[layer] if self.sparse else self.experts is not None
+        return LayerKind(bool(self.windowed) and self.windowed[layer], sparse)
+
+    @cached_property
+    def layers_by_kind(self) -> dict[LayerKind, int]:
+        """How many layers of each kind there are, in order of their first layers."""
+        if not self.windowed and not self.sparse:
+            return {self.kind(0): self.layers}
+        return dict(Counter(map(self.kind, range(self.layers))))
+
+    @property
+    def runs(self) -> tuple[tuple[LayerKind, int], ...]:
+        """Layers one after another that are of one kind, and how many."""
+        if len(self.layers_by_kind) == 1:
+            return tuple(self.layers_by_kind.items())
+        return tuple((kind, len(list(run))) for kind, run in groupby(map(self.kind, range(self.layers))))
 
     @property
     def kinds(self) -> tuple[LayerKind, ...]:
         """The kinds of layers there are, in order of their first layers."""
-        return tuple(LayerKind(windowed) for windowed in dict.fromkeys(self.windowed or (False,)))
+        return tuple(self.layers_by_kind)
+
+    @property
+    def heaviest(self) -> LayerKind:
+        """The kind whose layers have the most weights; the first of equals."""
+        return max(self.kinds, key=self.parameters_of)
+
+    @property
+    def narrowest(self) -> int:
+        """The inner width that columns of PEs cut in most layers: that of an expert where there are any."""
+        return self.experts.intermediate if self.experts is not None and self.heaviest.sparse else self.intermediate
 
     def rope_of(self, kind: LayerKind) -> Rope:
         """How layers of that kind rotate."""
@@ -150,17 +197,24 @@ class ModelConfig:
         """Weights of one norm over the hidden state."""
         return self.hidden * (1 if self.norm == "rms" else 2)
 
+    def parameters_of(self, kind: LayerKind, *, active: bool = False) -> int:
+        """Weights of one layer of that kind, norms and biases included; with ``active`` those that a token sees."""
+        norms = (4 if self.post_norms else 2) * self.norm_parameters
+        if kind.sparse and self.experts is not None:
+            return self.attention_parameters + norms + self.experts.parameters(self.hidden, active=active)
+        return self.attention_parameters + norms + self.mlp_parameters
+
     @property
-    def layer_parameters(self) -> int:
-        """Weights of one layer, norms and biases included."""
-        attention = 2 * self.hidden * (self.q_width + self.kv_width)
+    def attention_parameters(self) -> int:
+        """Weights of one layer's attention, its norms of q and k included."""
+        projections = 2 * self.hidden * (self.q_width + self.kv_width)
         bias = (self.q_width + 2 * self.kv_width) * self.attention_bias + self.hidden * self.output_bias
-        norms = (4 if self.post_norms else 2) * self.norm_parameters + 2 * self.head_dim * self.qk_norm
-        return attention + bias + norms + self.mlp_parameters
+        norms = 2 * self.head_dim * self.qk_norm + (self.q_width + self.kv_width) * self.wide_qk_norm
+        return projections + bias + norms + self.heads * self.attention_sinks
 
     @property
     def mlp_parameters(self) -> int:
-        """Weights of one layer's MLP."""
+        """Weights of the MLP of one layer that is not sparse."""
         inward = 2 if self.gated else 1
         bias = (inward * self.intermediate + self.hidden) * self.mlp_bias
         return (inward + 1) * self.hidden * self.intermediate + bias
@@ -168,9 +222,18 @@ class ModelConfig:
     @property
     def parameters(self) -> int:
         """Weights of the whole model; a tied embedding counts once."""
+        return self._parameters(active=False)
+
+    @property
+    def active_parameters(self) -> int:
+        """The same without the experts that a token does not see."""
+        return self._parameters(active=True)
+
+    def _parameters(self, *, active: bool) -> int:
         embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
         positions = self.context * self.hidden * self.learned_positions
-        return embeddings + positions + self.layers * self.layer_parameters + self.norm_parameters
+        layers = sum(count * self.parameters_of(kind, active=active) for kind, count in self.layers_by_kind.items())
+        return embeddings + positions + layers + self.norm_parameters
 
     @classmethod
     def from_hf(cls, data: Mapping[str, Any]) -> "ModelConfig":

@@ -6,6 +6,7 @@ from typing import Any
 from wse_emu.errors import WseError
 from wse_emu.models.config import FAMILIES, ModelConfig
 from wse_emu.models.fields import Fields
+from wse_emu.models.hf_experts import MOE_READERS
 from wse_emu.models.hf_families import READERS
 from wse_emu.models.hf_rope import read_rope
 from wse_emu.models.rope import Rope
@@ -23,7 +24,8 @@ def read_hf_config(data: Mapping[str, Any], source: str = "config.json") -> Mode
         raise WseError(f"{source}: model_type {family!r} is not supported; supported: {', '.join(FAMILIES)}")
     if data.get("quantization_config") is not None:
         raise WseError(f"{source}: quantised safetensors are not supported; use float16, bfloat16, float32 or GGUF")
-    return READERS[family](fields) if family in READERS else _read_llama(fields, family)
+    readers = {**READERS, **MOE_READERS}
+    return readers[family](fields) if family in readers else _read_llama(fields, family)
 
 
 def _read_llama(fields: Fields, family: str) -> ModelConfig:

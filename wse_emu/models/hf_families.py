@@ -3,27 +3,20 @@
 Defaults are those of transformers' configuration classes, which published files rely on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from wse_emu.errors import WseError
-from wse_emu.models.config import Activation, ModelConfig
+from wse_emu.models.config import ModelConfig
 from wse_emu.models.fields import Fields
+from wse_emu.models.hf_parts import even_share, read_activation, read_layers, read_window, read_windowed, refuse
 from wse_emu.models.hf_rope import read_rope, read_scaling, rotated_elements
 from wse_emu.models.rope import Rope
 
-ACTIVATIONS: Mapping[str, Activation] = {
-    "silu": "silu",
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-}
 GEMMA3_VOCABULARY = 262_208
-MOST_LAYERS = 10_000
-LAYER_TYPES = ("full_attention", "sliding_attention")
 
 
 def _gpt2(fields: Fields) -> ModelConfig:
-    _refuse(fields, "scale_attn_by_inverse_layer_idx", "add_cross_attention")
+    refuse(fields, "scale_attn_by_inverse_layer_idx", "add_cross_attention")
     hidden, heads = fields.integer("n_embd"), fields.integer("n_head")
     return ModelConfig(
         family="gpt2",
@@ -32,7 +25,7 @@ def _gpt2(fields: Fields) -> ModelConfig:
         layers=fields.integer("n_layer"),
         heads=heads,
         kv_heads=heads,
-        head_dim=_even_share(fields, "n_embd", "n_head"),
+        head_dim=even_share(fields, "n_embd", "n_head"),
         intermediate=fields.integer("n_inner", 4 * hidden),
         context=fields.integer("n_positions"),
         norm_epsilon=fields.number("layer_norm_epsilon", 1e-5),
@@ -42,7 +35,7 @@ def _gpt2(fields: Fields) -> ModelConfig:
         output_bias=True,
         mlp_bias=True,
         norm="layer",
-        activation=_activation(fields, "activation_function", "gelu_new"),
+        activation=read_activation(fields, "activation_function", "gelu_new"),
         gated=False,
         learned_positions=True,
         attention_scale=None if fields.flag("scale_attn_weights", default=True) else 1.0,
@@ -51,7 +44,7 @@ def _gpt2(fields: Fields) -> ModelConfig:
 
 def _gpt_neox(fields: Fields) -> ModelConfig:
     heads = fields.integer("num_attention_heads")
-    head_dim = _even_share(fields, "hidden_size", "num_attention_heads")
+    head_dim = even_share(fields, "hidden_size", "num_attention_heads")
     bias = fields.flag("attention_bias", default=True)
     rotated = rotated_elements(fields, head_dim, "rotary_pct", 0.25)
     return ModelConfig(
@@ -71,17 +64,17 @@ def _gpt_neox(fields: Fields) -> ModelConfig:
         output_bias=bias,
         mlp_bias=True,
         norm="layer",
-        activation=_activation(fields, "hidden_act", "gelu"),
+        activation=read_activation(fields, "hidden_act", "gelu"),
         gated=False,
         parallel_residual=fields.flag("use_parallel_residual", default=True),
     )
 
 
 def _phi3(fields: Fields) -> ModelConfig:
-    _refuse(fields, "attention_bias", "mlp_bias")
-    heads, layers = fields.integer("num_attention_heads"), _layers(fields)
-    head_dim = _even_share(fields, "hidden_size", "num_attention_heads")
-    window = _window(fields, None)
+    refuse(fields, "attention_bias", "mlp_bias")
+    heads, layers = fields.integer("num_attention_heads"), read_layers(fields)
+    head_dim = even_share(fields, "hidden_size", "num_attention_heads")
+    window = read_window(fields, None)
     return ModelConfig(
         family="phi3",
         vocabulary=fields.integer("vocab_size"),
@@ -95,7 +88,7 @@ def _phi3(fields: Fields) -> ModelConfig:
         norm_epsilon=fields.number("rms_norm_eps", 1e-5),
         rope=read_rope(fields, rotated=rotated_elements(fields, head_dim, "partial_rotary_factor", 1.0)),
         tied_embeddings=fields.flag("tie_word_embeddings", default=False),
-        activation=_activation(fields, "hidden_act", "silu"),
+        activation=read_activation(fields, "hidden_act", "silu"),
         window=window,
         windowed=() if window is None else (True,) * layers,
     )
@@ -144,9 +137,9 @@ def _gemma(
     logit_softcap: float | None = None,
     qk_norm: bool = False,
 ) -> ModelConfig:
-    _refuse(fields, "attention_bias", "use_bidirectional_attention")
-    hidden, layers = fields.integer("hidden_size"), _layers(fields)
-    windowed = _windowed(fields, layers, pattern)
+    refuse(fields, "attention_bias", "use_bidirectional_attention")
+    hidden, layers = fields.integer("hidden_size"), read_layers(fields)
+    windowed = read_windowed(fields, layers, pattern)
     return ModelConfig(
         family=family,
         vocabulary=vocabulary,
@@ -161,13 +154,13 @@ def _gemma(
         rope=rope,
         tied_embeddings=fields.flag("tie_word_embeddings", default=True),
         qk_norm=qk_norm,
-        activation=_activation(fields, "hidden_activation", "gelu_pytorch_tanh"),
+        activation=read_activation(fields, "hidden_activation", "gelu_pytorch_tanh"),
         post_norms=True,
         embedding_scale=hidden**0.5,
         attention_scale=_positive(fields, "query_pre_attn_scalar", 256.0) ** -0.5,
         attention_softcap=attention_softcap,
         logit_softcap=logit_softcap,
-        window=_window(fields, 4096) if any(windowed) else None,
+        window=read_window(fields, 4096) if any(windowed) else None,
         windowed=windowed,
         local_rope=local_rope,
     )
@@ -183,32 +176,6 @@ def _gemma3_rope(fields: Fields, layers: str, theta_key: str, theta: float) -> R
     return Rope(found, "half", read_scaling(scaling, fields))
 
 
-def _layers(fields: Fields) -> int:
-    """Few enough to list their kinds, whatever a damaged file claims."""
-    layers = fields.integer("num_hidden_layers")
-    if layers > MOST_LAYERS:
-        raise WseError(f"{fields.source}: num_hidden_layers {layers}: up to {MOST_LAYERS} work")
-    return layers
-
-
-def _windowed(fields: Fields, layers: int, pattern: int) -> tuple[bool, ...]:
-    """Which layers slide: as `layer_types` says, else all but every `pattern`-th."""
-    types = fields.values.get("layer_types")
-    if types is None:
-        if pattern < 1:
-            raise WseError(f"{fields.source}: sliding_window_pattern {pattern}: at least 1 works")
-        return tuple((layer + 1) % pattern > 0 for layer in range(layers))
-    if not isinstance(types, Sequence) or any(kind not in LAYER_TYPES for kind in types):
-        raise WseError(f"{fields.source}: layer_types must list {' or '.join(LAYER_TYPES)}, got {repr(types)[:60]}")
-    return tuple(kind == "sliding_attention" for kind in types)
-
-
-def _window(fields: Fields, default: int | None) -> int | None:
-    """Null, unlike a key left out, says that there is none."""
-    stated = fields.values.get("sliding_window", default) is not None
-    return fields.integer("sliding_window", default) if stated else None
-
-
 def _cap(fields: Fields, key: str, default: float | None) -> float | None:
     """As with the window."""
     return fields.number(key, default) if fields.values.get(key, default) is not None else None
@@ -219,26 +186,6 @@ def _positive(fields: Fields, key: str, default: float) -> float:
     if value <= 0:
         raise WseError(f"{fields.source}: {key} must be above 0, got {value:g}")
     return value
-
-
-def _activation(fields: Fields, key: str, default: str) -> Activation:
-    name = fields.text(key, default)
-    if name not in ACTIVATIONS:
-        raise WseError(f"{fields.source}: {key} {name!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
-
-
-def _even_share(fields: Fields, hidden_key: str, heads_key: str) -> int:
-    hidden, heads = fields.integer(hidden_key), fields.integer(heads_key)
-    if heads < 1 or hidden % heads:
-        raise WseError(f"{fields.source}: {hidden_key} {hidden} is not a multiple of {heads_key} {heads}")
-    return hidden // heads
-
-
-def _refuse(fields: Fields, *flags: str) -> None:
-    for flag in flags:
-        if fields.flag(flag, default=False):
-            raise WseError(f"{fields.source}: {flag} is not supported")
 
 
 READERS: Mapping[str, Callable[[Fields], ModelConfig]] = {

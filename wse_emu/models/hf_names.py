@@ -34,8 +34,8 @@ _H = "transformer.h.{layer}."
 _QKV = ("q", "k", "v")
 
 
-def _fused(*groups: tuple[str, ...], by_head: bool = False) -> dict[str, Fused]:
-    return {part: Fused(group, by_head) for group in groups for part in group}
+def _fused(*groups: tuple[str, ...], by_head: bool = False, in_turn: bool = False) -> dict[str, Fused]:
+    return {part: Fused(group, by_head, in_turn) for group in groups for part in group}
 
 
 def _with_bias(names: Mapping[str, str]) -> dict[str, str]:
@@ -112,12 +112,61 @@ PHI3 = replace(
     fused=_fused(_QKV, ("gate", "up")),
 )
 
+_MLP = f"{_LAYER}mlp."
+_EACH = f"{_MLP}experts.{{expert}}."
+QWEN_MOE = replace(
+    LLAMA,
+    names={
+        **LLAMA.names,
+        "router": f"{_MLP}gate.weight",
+        **{f"experts_{part}": f"{_EACH}{part}_proj.weight" for part in ("gate", "up", "down")},
+        **{f"shared_{part}": f"{_MLP}shared_expert.{part}_proj.weight" for part in ("gate", "up", "down")},
+        "shared_router": f"{_MLP}shared_expert_gate.weight",
+    },
+)
+
+_SPARSE = f"{_LAYER}block_sparse_moe."
+_EACH_SPARSE = f"{_SPARSE}experts.{{expert}}."
+MIXTRAL = replace(
+    LLAMA,
+    names={
+        **LLAMA.names,
+        "router": f"{_SPARSE}gate.weight",
+        "experts_gate": f"{_EACH_SPARSE}w1.weight",
+        "experts_up": f"{_EACH_SPARSE}w3.weight",
+        "experts_down": f"{_EACH_SPARSE}w2.weight",
+    },
+)
+
+_GATE_UP = ("experts_gate", "experts_up")
+_GATE_UP_BIAS = tuple(f"{part}_bias" for part in _GATE_UP)
+GPT_OSS = replace(
+    LLAMA,
+    names={
+        **LLAMA.names,
+        "o_bias": f"{_LAYER}self_attn.o_proj.bias",
+        "sinks": f"{_LAYER}self_attn.sinks",
+        "router": f"{_MLP}router.weight",
+        "router_bias": f"{_MLP}router.bias",
+        **dict.fromkeys(_GATE_UP, f"{_MLP}experts.gate_up_proj"),
+        **dict.fromkeys(_GATE_UP_BIAS, f"{_MLP}experts.gate_up_proj_bias"),
+        "experts_down": f"{_MLP}experts.down_proj",
+        "experts_down_bias": f"{_MLP}experts.down_proj_bias",
+    },
+    fused=_fused(_GATE_UP, _GATE_UP_BIAS, in_turn=True),
+)
+
 TABLES: Mapping[str, NameTable] = {
     "gpt2": GPT2,
     "gpt_neox": GPT_NEOX,
     "gemma2": GEMMA,
     "gemma3_text": GEMMA,
     "phi3": PHI3,
+    "mixtral": MIXTRAL,
+    "qwen2_moe": QWEN_MOE,
+    "qwen3_moe": QWEN_MOE,
+    "olmoe": QWEN_MOE,
+    "gpt_oss": GPT_OSS,
 }
 """The tables of families that differ from Llama's."""
 

@@ -1,5 +1,7 @@
 """How the heads of a model in Hugging Face's config.json rotate."""
 
+from math import log
+
 from wse_emu.errors import WseError
 from wse_emu.models.fields import Fields
 from wse_emu.models.rope import Rope, RopeScaling
@@ -35,8 +37,12 @@ def read_scaling(scaling: Fields, fields: Fields) -> RopeScaling | None:
         return None
     if kind == "linear":
         return RopeScaling("linear", scaling.number("factor"))
+    if kind == "yarn":
+        return _yarn(scaling, fields)
     if kind != "llama3":
-        raise WseError(f"{fields.source}: rope scaling {kind!r} is not supported; supported: default, linear, llama3")
+        raise WseError(
+            f"{fields.source}: rope scaling {kind!r} is not supported; supported: default, linear, llama3, yarn"
+        )
     return RopeScaling(
         "llama3",
         scaling.number("factor"),
@@ -44,3 +50,24 @@ def read_scaling(scaling: Fields, fields: Fields) -> RopeScaling | None:
         scaling.number("high_freq_factor"),
         scaling.integer("original_max_position_embeddings"),
     )
+
+
+def _yarn(scaling: Fields, fields: Fields) -> RopeScaling:
+    """As transformers' modeling_rope_utils reads it: the magnitude follows from the factor unless it is given."""
+    original = scaling.integer("original_max_position_embeddings")
+    factor = scaling.number("factor", fields.number("max_position_embeddings", 0) / max(original, 1))
+    wanted, before = (scaling.number(key, 0.0) for key in ("mscale", "mscale_all_dim"))
+    found = _magnitude(factor, wanted) / _magnitude(factor, before) if wanted and before else _magnitude(factor, 1.0)
+    return RopeScaling(
+        "yarn",
+        factor,
+        original_context=original,
+        fast_turns=scaling.number("beta_fast", 32.0),
+        slow_turns=scaling.number("beta_slow", 1.0),
+        whole_pairs=scaling.flag("truncate", default=True),
+        magnitude=scaling.number("attention_factor", found),
+    )
+
+
+def _magnitude(factor: float, scale: float) -> float:
+    return 0.1 * scale * log(factor) + 1 if factor > 1 else 1.0

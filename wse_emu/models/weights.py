@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wse_emu.errors import WseError
-from wse_emu.models.config import ModelConfig
+from wse_emu.models.config import LayerKind, ModelConfig
 
 FloatArray = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -26,8 +26,11 @@ class StoredTensor:
     read: Callable[[], FloatArray]
 
 
-def layer_shapes(config: ModelConfig) -> dict[str, Shape]:
-    """Shapes of one layer's tensors by the last part of their name; linear weights are (in, out)."""
+def layer_shapes(config: ModelConfig, kind: LayerKind | None = None) -> dict[str, Shape]:
+    """Shapes of the tensors of one layer of that kind (None: the first layer's) by the last part of their name.
+
+    Linear weights are (in, out), those of experts (experts, in, out).
+    """
     hidden = config.hidden
     shapes = norm_shapes(config, "attention_norm") | {
         "q": (hidden, config.q_width),
@@ -41,9 +44,14 @@ def layer_shapes(config: ModelConfig) -> dict[str, Shape]:
         shapes |= {"o_bias": (hidden,)}
     if config.qk_norm:
         shapes |= {"q_norm": (config.head_dim,), "k_norm": (config.head_dim,)}
+    if config.wide_qk_norm:
+        shapes |= {"q_norm": (config.q_width,), "k_norm": (config.kv_width,)}
+    if config.attention_sinks:
+        shapes |= {"sinks": (config.heads,)}
     if config.post_norms:
         shapes |= norm_shapes(config, "attention_post_norm") | norm_shapes(config, "mlp_post_norm")
-    return shapes | norm_shapes(config, "mlp_norm") | mlp_shapes(config)
+    sparse = (config.kind(0) if kind is None else kind).sparse
+    return shapes | norm_shapes(config, "mlp_norm") | (expert_shapes(config) if sparse else mlp_shapes(config))
 
 
 def norm_shapes(config: ModelConfig, name: str) -> dict[str, Shape]:
@@ -53,7 +61,7 @@ def norm_shapes(config: ModelConfig, name: str) -> dict[str, Shape]:
 
 
 def mlp_shapes(config: ModelConfig) -> dict[str, Shape]:
-    """Of one layer's MLP."""
+    """Of the MLP of one layer that is not sparse."""
     hidden, inner = config.hidden, config.intermediate
     shapes: dict[str, Shape] = {"gate": (hidden, inner)} if config.gated else {}
     shapes |= {"up": (hidden, inner), "down": (inner, hidden)}
@@ -61,14 +69,31 @@ def mlp_shapes(config: ModelConfig) -> dict[str, Shape]:
     return shapes | biases if config.mlp_bias else shapes
 
 
+def expert_shapes(config: ModelConfig) -> dict[str, Shape]:
+    """Of one sparse layer's router and experts."""
+    experts, hidden = config.experts, config.hidden
+    assert experts is not None
+    count, inner, shared = experts.count, experts.intermediate, experts.shared_intermediate
+    each: dict[str, Shape] = {
+        "router": (hidden, count),
+        "experts_gate": (count, hidden, inner),
+        "experts_up": (count, hidden, inner),
+        "experts_down": (count, inner, hidden),
+    }
+    shapes = each | {f"{name}_bias": shape[:-2] + shape[-1:] for name, shape in each.items() if experts.bias}
+    if shared:
+        shapes |= {"shared_gate": (hidden, shared), "shared_up": (hidden, shared), "shared_down": (shared, hidden)}
+    return shapes | {"shared_router": (hidden, 1)} if experts.shared_gate else shapes
+
+
 def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     """Every canonical name with its shape, one by one: a broken header may claim billions of layers."""
     yield "embedding", (config.vocabulary, config.hidden)
     if config.learned_positions:
         yield "position_embedding", (config.context, config.hidden)
-    shapes = layer_shapes(config)
+    shapes = {kind: layer_shapes(config, kind) for kind in config.kinds}
     for layer in range(config.layers):
-        for name, shape in shapes.items():
+        for name, shape in shapes[config.kind(layer)].items():
             yield f"layers.{layer}.{name}", shape
     yield from norm_shapes(config, "final_norm").items()
     if not config.tied_embeddings:
@@ -79,11 +104,13 @@ def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
 class Fused:
     """Several canonical tensors side by side in one stored tensor, in this order along its outputs.
 
-    With `by_head` the parts of each head lie side by side, head after head; all have the same width then.
+    With `by_head` the parts of each head lie side by side, head after head, with `in_turn` element after element; all
+    have the same width then.
     """
 
     parts: tuple[str, ...]
     by_head: bool = False
+    in_turn: bool = False
 
     def width(self, shapes: Mapping[str, Shape]) -> int:
         """Outputs of the stored tensor; `shapes` are those of a layer's tensors."""
@@ -91,6 +118,8 @@ class Fused:
 
     def pick(self, values: FloatArray, part: str, shapes: Mapping[str, Shape], heads: int) -> FloatArray:
         """The columns of `part` in (…, outputs)."""
+        if self.in_turn:
+            return values[..., self.parts.index(part) :: len(self.parts)]
         if self.by_head:
             split = np.reshape(values, (*values.shape[:-1], heads, len(self.parts), -1))
             return np.reshape(split[..., self.parts.index(part), :], (*values.shape[:-1], -1))
@@ -102,6 +131,7 @@ class Fused:
 class NameTable:
     """How a file names the tensors: canonical last part → stored name, with `{layer}` in it.
 
+    A name with `{expert}` in it is that of one expert's part of a canonical tensor of all experts.
     `transposed` says that linear weights are stored (out, in), `turned` lists those that are so all the same; `ignored`
     lists ends of names that carry no weights. `fused` says which canonical tensors share one stored tensor. With
     `norms_from_one` a norm's weight is stored as its difference from 1.
@@ -116,14 +146,22 @@ class NameTable:
 
     def stored_name(self, name: str) -> str:
         layer, _, part = name.removeprefix("layers.").rpartition(".")
-        return self.names[part].format(layer=layer)
+        return self.names[part].replace("{layer}", layer)
+
+    def pieces(self, name: str, shape: Shape) -> tuple[str, ...]:
+        """Stored names of what makes up the canonical tensor ``name``: one, or one an expert."""
+        stored = self.stored_name(name)
+        if "{expert}" not in stored:
+            return (stored,)
+        return tuple(stored.replace("{expert}", str(expert)) for expert in range(shape[0]))
 
     def stored_shape(self, name: str, shape: Shape) -> Shape:
         return shape[::-1] if self.turns(name, shape) else shape
 
     def turns(self, name: str, shape: Shape) -> bool:
         """Whether the stored array is the transpose of the canonical one."""
-        return len(shape) == 2 and name not in ROW_TABLES and (self.transposed or name in self.turned)
+        linear = len(shape) == 2 and name not in ROW_TABLES and not name.endswith("_bias")
+        return linear and (self.transposed or name in self.turned)
 
 
 class Weights(Mapping[str, FloatArray]):
@@ -189,7 +227,21 @@ class Weights(Mapping[str, FloatArray]):
         return name
 
     def _find(self, tensors: Mapping[str, StoredTensor], name: str, shape: Shape, config: ModelConfig) -> StoredTensor:
-        stored_name = self._table.stored_name(name)
+        pieces = self._table.pieces(name, shape)
+        if len(pieces) == 1 and "{expert}" not in self._table.stored_name(name):
+            return self._piece(tensors, pieces[0], name, shape, config)
+        parts = [self._piece(tensors, piece, name, shape[1:], config) for piece in pieces]
+        turns = self._table.turns(name, shape[1:])
+
+        def read() -> FloatArray:
+            read = (part.read() for part in parts)
+            return np.stack([array.T if turns else array for array in read])
+
+        return StoredTensor(shape, sum(part.stored_bytes for part in parts), read)
+
+    def _piece(
+        self, tensors: Mapping[str, StoredTensor], stored_name: str, name: str, shape: Shape, config: ModelConfig
+    ) -> StoredTensor:
         tensor = tensors.get(stored_name)
         if tensor is None:
             raise WseError(
@@ -197,7 +249,7 @@ class Weights(Mapping[str, FloatArray]):
                 "needs it"
             )
         fused = self._table.fused.get(name.rpartition(".")[2])
-        whole = shape if fused is None else (*shape[:-1], fused.width(layer_shapes(config)))
+        whole = shape if fused is None else (*shape[:-1], fused.width(_shapes_beside(config, name)))
         expected = self._table.stored_shape(name, whole)
         if tensor.shape != expected:
             raise WseError(
@@ -207,7 +259,7 @@ class Weights(Mapping[str, FloatArray]):
 
     def _part(self, tensor: StoredTensor, fused: Fused, name: str, shape: Shape, config: ModelConfig) -> StoredTensor:
         """What of ``tensor`` is the canonical tensor ``name``, stored as the whole is."""
-        turns, shapes, part = self._table.turns(name, shape), layer_shapes(config), name.rpartition(".")[2]
+        turns, shapes, part = self._table.turns(name, shape), _shapes_beside(config, name), name.rpartition(".")[2]
 
         def read() -> FloatArray:
             values = tensor.read()
@@ -218,7 +270,7 @@ class Weights(Mapping[str, FloatArray]):
         return StoredTensor(self._table.stored_shape(name, shape), share, read)
 
     def _refuse_leftovers(self, tensors: Iterable[str], config: ModelConfig) -> None:
-        used = {self._table.stored_name(name) for name in self._tensors}
+        used = {piece for name in self._tensors for piece in self._table.pieces(name, self._shapes[name])}
         extra = [name for name in tensors if name not in used and not name.endswith(self._table.ignored)]
         if config.tied_embeddings:
             extra = [name for name in extra if name != self._table.stored_name("lm_head")]
@@ -227,3 +279,8 @@ class Weights(Mapping[str, FloatArray]):
                 f"{self._source}: tensor {extra[0]} has no place in a {config.family} model of {config.layers} layers"
                 f" ({len(extra)} such tensors); leaving it out would change the numbers"
             )
+
+
+def _shapes_beside(config: ModelConfig, name: str) -> dict[str, Shape]:
+    """Shapes of the layer that the canonical tensor ``name`` belongs to."""
+    return layer_shapes(config, config.kind(int(name.split(".")[1])))

@@ -9,6 +9,7 @@ from wse_emu.errors import WseError
 from wse_emu.program import (  # noqa: F401  (they register their operations)
     ops_activations,
     ops_attention,
+    ops_experts,
     ops_ring,
     ops_rows,
     ops_tokens,
@@ -72,14 +73,19 @@ class Builder:
         """A constant that stays on its PEs."""
         return self._declare("weight", name, shape, layout, dtype)
 
-    def matrix(self, name: str, shape: Sequence[int], layout: Layout, *, inputs: int = 1) -> Value:
-        """A weight that GEMVs multiply by, stored as the precision says; its last ``inputs`` dimensions are summed."""
+    def matrix(
+        self, name: str, shape: Sequence[int], layout: Layout, *, inputs: int = 1, stacked: bool = False
+    ) -> Value:
+        """A weight that GEMVs multiply by, stored as the precision says; its last ``inputs`` dimensions are summed.
+
+        With ``stacked`` the first dimension counts such matrices.
+        """
         weights = self._precision.weights
-        value = self._declare("weight", name, shape, layout, weights)
-        if weights not in QUANTISED:
-            return value
-        self._declared["weight"][-1] = quantised = replace(value, inputs=inputs, group=self._precision.group)
-        return quantised
+        value = replace(self._declare("weight", name, shape, layout, weights), stacked=stacked)
+        if weights in QUANTISED:
+            value = replace(value, inputs=inputs, group=self._precision.group)
+        self._declared["weight"][-1] = value
+        return value
 
     def state(self, name: str, shape: Sequence[int], layout: Layout, dtype: str | None = None) -> Value:
         """A value that stays on its PEs from token to token, such as the KV cache."""

@@ -54,6 +54,9 @@ class Moment(Protocol):
     def products(self, x: Any, w: Any) -> Any:
         """``x @ w`` of every line of PEs: x ``[lines, 1, m]``, w ``[lines, m, n]`` -> ``[lines, 1, n]``."""
 
+    def pick(self, stack: Any, index: Any) -> Any:
+        """``stack[index]``, of an index that may be traced."""
+
     def put(self, state: Any, row: Any, slot: Any, new: Any) -> Any:
         """``state`` with ``state[row, :, :, slot] = new``, in place where the library allows it."""
 
@@ -232,16 +235,20 @@ OPS["rms_scale"] = Op(
 # Rotary embedding (Su et al., arXiv 2104.09864); pair dimension last ("adjacent") or one before the last ("half")
 
 
-def _angles(moment: Moment, _attributes: Attributes, frequencies: Any) -> tuple[Any, ...]:
+def _angles(moment: Moment, attributes: Attributes, frequencies: Any) -> tuple[Any, ...]:
     angle = frequencies * moment.xp.asarray(moment.position, dtype=frequencies.dtype)
-    return moment.xp.cos(angle), moment.xp.sin(angle)
+    magnitude = attributes.get("magnitude", 1.0)
+    return moment.xp.cos(angle) * magnitude, moment.xp.sin(angle) * magnitude
 
 
-OPS["angles"] = Op(
-    lambda values, attributes: (like(values[0], dtype=attributes["dtype"]),) * 2,
-    lambda _v, outputs, _a, _s: (Work("special", outputs[0].block_elements),) * 2,
-    _angles,
-)
+def _angles_work(
+    _values: tuple[Value, ...], outputs: tuple[Value, ...], attributes: Attributes, _slots: int
+) -> tuple[Work, ...]:
+    units = ("special", "add") if "magnitude" in attributes else ("special",)
+    return tuple(Work(unit, outputs[0].block_elements) for unit in units) * 2
+
+
+OPS["angles"] = Op(lambda values, attributes: (like(values[0], dtype=attributes["dtype"]),) * 2, _angles_work, _angles)
 
 
 def _rope(moment: Moment, attributes: Attributes, x: Any, cos: Any, sin: Any) -> tuple[Any, ...]:

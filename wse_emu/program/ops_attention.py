@@ -150,3 +150,26 @@ OPS["divide"] = Op(
     ),
     lambda _m, _a, mixed, total: (mixed / total,),
 )
+
+
+# Sinks (kv, repeat): scores that take part in the softmax without a value
+
+
+def _with_sink(moment: Moment, total: Any, sinks: Any, best: Any) -> Any:
+    """Blocks of total are (kv, repeat, 1, 1), those of best (1, kv, repeat)."""
+    xp = moment.xp
+    share = xp.exp(sinks - xp.reshape(best, (*best.shape[:3], *best.shape[4:])))
+    return total + xp.reshape(share, (*share.shape, *(1,) * (total.ndim - share.ndim)))
+
+
+OPS["sink_best"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda _v, outputs, _a, _s: (Work("add", outputs[0].block_elements),),
+    lambda moment, _a, best, sinks: (moment.xp.maximum(best, sinks[:, :, :, None, ...]),),
+    exact=True,
+)
+OPS["add_sink"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda values, _o, _a, _s: tuple(Work(unit, values[1].block_elements) for unit in ("add", "special", "add")),
+    lambda moment, _a, total, sinks, best: (_with_sink(moment, total, sinks, best),),
+)

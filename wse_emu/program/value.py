@@ -33,6 +33,8 @@ class Value:
     slotted: bool = False
     inputs: int = 0
     group: int = 0
+    stacked: bool = False
+    """The first dimension counts matrices, of which operations read some (experts)."""
 
     @cached_property
     def block(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What a layer takes on regions of each shape: bytes on a PE, and cycles. Remembered, for all layouts of a workload."""
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,21 +12,21 @@ from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import Shapes, Style, embed_body, head_body, layer_body
 from wse_emu.mappings.plan import Request
-from wse_emu.models.config import ModelConfig
+from wse_emu.models.config import LayerKind, ModelConfig
 from wse_emu.program import Body, Builder, Call, Layout, Program
 from wse_emu.program.memory import peak_activation_bytes
 from wse_emu.wafers.workload import Workload
 
 TIMED = 2
-"""Layers that the timing engine runs; the others take as long."""
+"""Layers of each kind that the timing engine runs; the others take as long."""
 
 
 @dataclass(frozen=True)
 class PeRoom:
     """Bytes on a PE of a region of one shape."""
 
-    weights: int
-    """Of one layer."""
+    weights: dict[LayerKind, int]
+    """Of one layer of each kind."""
     largest: int
     """Of these, the largest matrix."""
     cache: int
@@ -37,9 +38,9 @@ class PeRoom:
     ends: int
     """Tables of embedding and head."""
 
-    @property
-    def layer(self) -> int:
-        return self.weights + self.cache
+    def layer(self, kind: LayerKind) -> int:
+        """Of one layer, with its cache."""
+        return self.weights[kind] + self.cache
 
 
 class Layers:
@@ -48,8 +49,6 @@ class Layers:
     def __init__(self, config: ModelConfig, spec: WaferSpec, workload: Workload) -> None:
         self.config, self.spec, self.workload = config, spec, workload
         self.request = Request(config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype)
-        self.few = replace(self.request, config=config.first_layers(min(TIMED, config.layers)))
-        """As many layers as are timed."""
         self.plain = Style(workload.dtype, "chain")
         """Bytes and local work, which no reduction's algorithm changes, are counted by it."""
         self.body = cache(self._body)
@@ -64,10 +63,19 @@ class Layers:
         other.room = cache(other._room)  # noqa: SLF001  (its own kind)
         return other
 
-    def _cycles(self, rows: int, cols: int, inner: int) -> int:
-        """Of one layer, as shapes are chosen by."""
-        body = self.body(rows, cols, inner)
-        return self.request.estimator.body_cycles(body, self.slots(rows), choose=True)
+    def few(self, kind: LayerKind) -> Request:
+        """As many layers of that kind as are timed."""
+        return replace(self.request, config=self.config.alike(kind, min(TIMED, self.config.layers)))
+
+    def _cycles(self, rows: int, cols: int, inner: int) -> dict[LayerKind, int]:
+        """Of one layer of each kind, as shapes are chosen by."""
+        bodies = {kind: self.body(rows, cols, inner, kind) for kind in self.config.kinds}
+        estimator, slots = self.request.estimator, self.slots(rows)
+        return {kind: estimator.body_cycles(body, slots, choose=True) for kind, body in bodies.items()}
+
+    def of_all(self, by_kind: Mapping[LayerKind, float]) -> float:
+        """The sum over all layers of what one of each kind has."""
+        return sum(count * by_kind[kind] for kind, count in self.config.layers_by_kind.items())
 
     def slots(self, rows: int) -> int:
         """Slots of the cache that one user's token reads, on the fullest row of PEs."""
@@ -82,7 +90,7 @@ class Layers:
         """Of one layer, to pass a token's keys and values on to the next row, as a shifted cache does (or 0)."""
         if self.workload.kv != "shifted":
             return 0
-        states = self.body(rows, cols, inner).states
+        states = self.body(rows, cols, inner, self.config.kind(0)).states
         elements = sum(state.block_elements // state.block[0] for state in states)
         b = Builder("KV shift", rows, cols, dtype=states[0].dtype)
         newest = b.input("newest", (rows, cols, elements), Layout(("y", "x", None)))
@@ -90,19 +98,19 @@ class Layers:
         call = Call(body, Region(0, 0, cols, rows), ("newest",), ("newest",))
         return TimingEngine(Program("KV shift", (call,)), self.spec).token(0).cycles
 
-    def _body(self, rows: int, cols: int, inner: int) -> Body:
-        shapes, kind = Shapes(self.config, cols, inner), self.config.kind(0)
+    def _body(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Body:
+        shapes = Shapes(self.config, cols, inner)
         return layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
 
     def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
-        body = self.body(rows, cols, inner)
-        slot = sum(state.block_bytes // state.block[0] for state in body.states)
+        bodies = {kind: self.body(rows, cols, inner, kind) for kind in self.config.kinds}
+        slot = sum(state.block_bytes // state.block[0] for state in bodies[self.config.kind(0)].states)
         return PeRoom(
-            sum(value.block_bytes for value in body.weights),
-            max(value.block_bytes for value in body.weights),
+            {kind: sum(value.block_bytes for value in body.weights) for kind, body in bodies.items()},
+            max(value.block_bytes for body in bodies.values() for value in body.weights),
             slot * self._slots_of_all(rows),
             slot,
-            peak_activation_bytes(body) + self.spec.runtime_bytes,
+            max(map(peak_activation_bytes, bodies.values())) + self.spec.runtime_bytes,
             self.ends_bytes(rows, cols),
         )
 

@@ -1,6 +1,7 @@
 """How layers lie on wafers: how many it takes, and how long a token takes on them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wse_emu.engines.semantics import local_cycles
@@ -8,8 +9,8 @@ from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import inner_columns
 from wse_emu.mappings.shapes import Looked, extents, search_shapes
-from wse_emu.models.config import ModelConfig
-from wse_emu.program import Body, Local, Program
+from wse_emu.models.config import LayerKind, ModelConfig
+from wse_emu.program import Local, Program
 from wse_emu.program.precision import ITEMSIZE, find_precision
 from wse_emu.wafers.layers import TIMED, Layers, PeRoom
 
@@ -65,11 +66,10 @@ class Held:
     """What lies on the fullest PE."""
 
     layers: int
-    """Whose weights do."""
-    caches: int
-    """Layers whose caches do."""
+    """Whose caches do."""
+    weight_bytes: int
     beside: int = 0
-    """Bytes kept for other weights."""
+    """Bytes kept for weights that come and go."""
 
 
 class WaferLayout(ABC):
@@ -82,7 +82,7 @@ class WaferLayout(ABC):
 
     def best(self, wafers: int | None) -> WaferEstimate | None:
         """The fastest on at most so many wafers; None: on the fewest that hold everything."""
-        rows, cols = extents(self.config.hidden, self.spec.rows), extents(self.config.intermediate, self.spec.columns)
+        rows, cols = extents(self.config.hidden, self.spec.rows), extents(self.config.narrowest, self.spec.columns)
 
         def look(rows: int, cols: int) -> Looked | None:
             inner = inner_columns(self.config, cols)[-1]
@@ -100,29 +100,25 @@ class WaferLayout(ABC):
 
     def _round_cycles(self, rows: int, cols: int, inner: int, wafers: int) -> int:
         """From one token of a user to the next, about: embedding, head and ways between wafers left out."""
-        layer = self.layers.cycles(rows, cols, inner)
-        total = self.config.layers * layer
+        by_kind = self.layers.cycles(rows, cols, inner)
+        total = self.layers.of_all(by_kind)
         waiting = self.waiting_cycles(self.layers.room(rows, cols, inner), total)
-        return round(max(total + waiting, self.workload.users * self.slowest_cycles(layer, wafers)))
+        return round(max(total + waiting, self.workload.users * self.stage_cycles(0, by_kind, wafers)))
 
     @abstractmethod
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
         """How many hold everything on regions of this shape; None if none do."""
 
     @abstractmethod
-    def program(self, rows: int, cols: int, inner: int) -> Program:
-        """Embedding, :data:`TIMED` layers, and the head."""
+    def program(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Program:
+        """Embedding, :data:`TIMED` layers of that kind, and the head."""
 
     @abstractmethod
-    def slowest_cycles(self, layer: int, wafers: int) -> float:
-        """Cycles of the slowest stage, of layers that take ``layer`` cycles each."""
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], wafers: int) -> float:
+        """Cycles of the slowest stage that works on one token at a time; ``layers``: of one layer of each kind."""
 
     @abstractmethod
-    def stage_cycles(self, kernels: dict[str, float], wafers: int) -> float:
-        """Cycles of the slowest stage that works on one token at a time."""
-
-    @abstractmethod
-    def held(self, room: PeRoom, wafers: int) -> Held:
+    def held(self, room: PeRoom) -> Held:
         """What lies on a PE of the fullest wafer."""
 
     def waiting_cycles(self, _room: PeRoom, _cycles: float) -> float:
@@ -131,11 +127,15 @@ class WaferLayout(ABC):
 
     def _timed(self, wafers: int, rows: int, cols: int, inner: int) -> WaferEstimate:
         users, room = self.workload.users, self.layers.room(rows, cols, inner)
-        kernels = self._kernels(rows, cols, inner, wafers)
-        interval = max(self.stage_cycles(kernels, wafers), kernels[BETWEEN] / wafers)
+        by_kind = {kind: self._token(rows, cols, inner, kind) for kind in self.config.kinds}
+        kernels = self._whole(by_kind)
+        ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
+        layers = {kind: sum(n for name, n in one.items() if name not in ENDS) for kind, one in by_kind.items()}
+        crossing = crossing_cycles(self.config, self.spec, self.workload.dtype) * (wafers > 1)
+        interval = max(self.stage_cycles(ends, layers, wafers), crossing)
+        kernels[BETWEEN] = wafers * crossing
         kernels[WAITING] = self.waiting_cycles(room, sum(kernels.values()))
-        cycles = sum(kernels.values())
-        held = self.held(room, wafers)
+        cycles, held = sum(kernels.values()), self.held(room)
         rate = self.spec.clock_hz / max(cycles, users * interval)
         return WaferEstimate(
             self.name,
@@ -144,8 +144,8 @@ class WaferLayout(ABC):
             cycles,
             interval,
             kernels,
-            self._bound(self.layers.body(rows, cols, inner), kernels),
-            {"weights": held.layers * room.weights, "kv_cache": held.caches * room.cache, "working": room.working},
+            self._bound(rows, cols, inner, kernels),
+            {"weights": held.weight_bytes, "kv_cache": held.layers * room.cache, "working": room.working},
             self._capacity(rows, room, held),
             rate,
             users * rate,
@@ -153,30 +153,39 @@ class WaferLayout(ABC):
             wafers * SYSTEM_WATTS / (users * rate),
         )
 
-    def _kernels(self, rows: int, cols: int, inner: int, wafers: int) -> dict[str, float]:
-        """Cycles of one user's token by kernel, all layers together, as if all weights were there."""
-        position, layers = self.layers.timed_position(rows), self.config.layers
-        timing = TimingEngine(self.program(rows, cols, inner), self.spec).token(position)
-        kernels = {
-            name: cycles * (1.0 if name in ENDS else layers / min(TIMED, layers))
-            for name, cycles in timing.cycles_by_kernel.items()
-        }
-        if shift := self.layers.shift_cycles(rows, cols, inner):
-            kernels[SHIFT] = layers * shift
-        kernels[BETWEEN] = wafers * crossing_cycles(self.config, self.spec, self.workload.dtype) * (wafers > 1)
-        return kernels
+    def _token(self, rows: int, cols: int, inner: int, kind: LayerKind) -> dict[str, float]:
+        """Cycles by kernel of embedding, head and one layer of that kind, as if all weights were there."""
+        position, timed = self.layers.timed_position(rows), min(TIMED, self.config.layers)
+        timing = TimingEngine(self.program(rows, cols, inner, kind), self.spec).token(position)
+        kernels = {name: n / (1 if name in ENDS else timed) for name, n in timing.cycles_by_kernel.items()}
+        shift = self.layers.shift_cycles(rows, cols, inner)
+        return kernels | {SHIFT: float(shift)} if shift else kernels
+
+    def _whole(self, by_kind: Mapping[LayerKind, dict[str, float]]) -> dict[str, float]:
+        """Cycles by kernel of a token: embedding and head once, every kind as often as there are such layers."""
+        whole = {name: n if name in ENDS else 0.0 for name, n in by_kind[self.config.kind(0)].items()}
+        for kind, count in self.config.layers_by_kind.items():
+            for name, n in by_kind[kind].items():
+                if name not in ENDS:
+                    whole[name] = whole.get(name, 0.0) + count * n
+        return whole
 
     def _capacity(self, rows: int, room: PeRoom, held: Held) -> int:
         """Tokens of all users together: what weights and activations leave of every PE that holds caches."""
-        free = self.spec.sram_bytes - room.working - held.layers * room.weights - held.beside
+        free = self.spec.sram_bytes - room.working - held.weight_bytes - held.beside
         lines = min(rows, self.workload.users) if self.workload.kv == "concatenated" else rows
-        return lines * (free // (held.caches * room.slot))
+        return lines * (free // (held.layers * room.slot))
 
-    def _bound(self, layer: Body, kernels: dict[str, float]) -> str:
+    def _bound(self, rows: int, cols: int, inner: int, kernels: dict[str, float]) -> str:
         """What takes most of a token in its layers: work on the PEs' own data, the fabric, or edges of wafers."""
-        steps = (step for step in layer.steps if isinstance(step, Local))
-        slots = self.layers.slots(layer.rows)
-        work = self.config.layers * sum(local_cycles(self.spec, step, slots) for step in steps)
+        slots = self.layers.slots(rows)
+        bodies = {kind: self.layers.body(rows, cols, inner, kind) for kind in self.config.kinds}
+        work = self.layers.of_all(
+            {
+                kind: sum(local_cycles(self.spec, step, slots) for step in body.steps if isinstance(step, Local))
+                for kind, body in bodies.items()
+            }
+        )
         beside = {*ENDS, BETWEEN, WAITING}
         layers = sum(cycles for name, cycles in kernels.items() if name not in beside)
         shares = {

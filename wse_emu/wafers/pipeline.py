@@ -1,14 +1,16 @@
 """A region for each layer, and one for embedding and head."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from math import ceil
 
 from wse_emu.fabric.region import Region
 from wse_emu.mappings.layers import Pipeline
 from wse_emu.mappings.shapes import extents
+from wse_emu.models.config import LayerKind
 from wse_emu.program import Program
 from wse_emu.wafers.layers import PeRoom
-from wse_emu.wafers.layout import BETWEEN, ENDS, Held, WaferLayout
+from wse_emu.wafers.layout import Held, WaferLayout
 
 
 class Pipelined(WaferLayout):
@@ -19,7 +21,7 @@ class Pipelined(WaferLayout):
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
         room = self.layers.room(rows, cols, inner)
         ends = self.ends_columns(rows)
-        if room.layer + room.working > self.spec.sram_bytes or ends is None:
+        if room.layer(self.config.heaviest) + room.working > self.spec.sram_bytes or ends is None:
             return None
         places = (self.spec.rows // rows) * (self.spec.columns // cols)
         return ceil((self.config.layers + ceil(ends / cols)) / places)
@@ -31,10 +33,10 @@ class Pipelined(WaferLayout):
         place = bisect_left(choices, True, key=lambda cols: self.layers.ends_bytes(rows, cols) * 1.1 <= free)
         return choices[place] if place < len(choices) else None
 
-    def program(self, rows: int, cols: int, inner: int) -> Program:
+    def program(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Program:
         ends = self.ends_columns(rows)
         assert ends is not None
-        pipeline = Pipeline(self.layers.few, rows, cols, inner, ends)
+        pipeline = Pipeline(self.layers.few(kind), rows, cols, inner, ends)
         regions, x, y = [], 0, 0
         for width in pipeline.widths:
             if x + width > self.spec.columns:
@@ -43,13 +45,8 @@ class Pipelined(WaferLayout):
             x += width
         return pipeline.program(regions)
 
-    def slowest_cycles(self, layer: int, _wafers: int) -> float:
-        return layer
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], _wafers: int) -> float:
+        return max(ends, *layers.values())
 
-    def stage_cycles(self, kernels: dict[str, float], _wafers: int) -> float:
-        ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
-        layers = sum(kernels.values()) - ends - kernels[BETWEEN]
-        return max(ends, layers / self.config.layers)
-
-    def held(self, _room: PeRoom, _wafers: int) -> Held:
-        return Held(1, 1)
+    def held(self, room: PeRoom) -> Held:
+        return Held(1, max(room.weights.values()))
