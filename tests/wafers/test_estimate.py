@@ -1,6 +1,7 @@
 """Estimates from shapes alone: against whole plans, a small simulation of the stages, and arithmetic by hand."""
 
 import heapq
+from dataclasses import replace
 from math import ceil
 
 import pytest
@@ -13,10 +14,11 @@ from wse_emu.errors import WseError
 from wse_emu.hardware import load_wafer
 from wse_emu.mappings.plan import Request
 from wse_emu.mappings.registry import make_plan
+from wse_emu.models.config import LayerKind, ModelConfig
 from wse_emu.models.known import load_config
 from wse_emu.wafers import Workload, estimate
-from wse_emu.wafers.layers import Layers
-from wse_emu.wafers.layout import crossing_cycles
+from wse_emu.wafers.layers import Layers, PeRoom
+from wse_emu.wafers.layout import ENDS, crossing_cycles
 from wse_emu.wafers.pipeline import Pipelined
 from wse_emu.wafers.shared import Shared
 from wse_emu.wafers.workload import least_wafers
@@ -120,3 +122,82 @@ def test_a_large_model_takes_the_wafers_that_its_bytes_need() -> None:
 def test_what_no_wafer_does(workload: Workload, wafers: int | None, said: str) -> None:
     with pytest.raises(WseError, match=said):
         estimate(load_config("llama-3.1-8b"), WSE3, workload, wafers)
+
+
+MIXED = ModelConfig.from_hf(
+    {
+        "model_type": "qwen3_moe",
+        "vocab_size": 300,
+        "hidden_size": 64,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "intermediate_size": 200,
+        "moe_intermediate_size": 48,
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "mlp_only_layers": [0, 3],
+        "max_position_embeddings": 128,
+    }
+)
+"""Two kinds of layers: dense ones among sparse ones."""
+
+
+@pytest.mark.parametrize("mapping", [Shared, Pipelined])
+def test_layers_of_two_kinds_are_timed_once_each(mapping: type[Shared | Pipelined]) -> None:
+    """The whole program against the sum over kinds; one cut after another would be off by a tenth."""
+    spec, workload = load_wafer("wse3"), Workload(1, 128, "float32")
+    found = mapping(Layers(MIXED, spec, workload)).best(None)
+    assert found is not None
+    plan = make_plan(found.mapping, Request(MIXED, spec, 128, "auto", Estimator(spec), shape=found.region))
+    exact = TimingEngine(plan.program, spec).token(64).cycles
+    assert found.cycles_per_token == pytest.approx(exact, rel=0.03)
+    kernels = [
+        mapping(Layers(MIXED.alike(kind, 5), spec, workload))._token(*found.region, 4, kind) for kind in MIXED.kinds
+    ]
+    dense, sparse = (sum(n for name, n in one.items() if name not in ENDS) for one in kernels)
+    assert sparse > 1.1 * dense, "either kind alone would be off by more than that"
+
+
+def one_by_one(room: PeRoom, layers: list[LayerKind], free: int) -> tuple[int, int]:
+    """Wafers that layers fill in order, and bytes on a PE of the fullest one."""
+    used = [room.ends]
+    layer_bytes = [0]
+    for kind in layers:
+        if used[-1] + room.layer(kind) > free:
+            used.append(0)
+            layer_bytes.append(0)
+        used[-1] += room.layer(kind)
+        layer_bytes[-1] += room.layer(kind)
+    return len(used), max(layer_bytes)
+
+
+@given(
+    kinds=st.lists(st.booleans(), min_size=1, max_size=30),
+    dense=st.integers(1, 40),
+    sparse=st.integers(1, 40),
+    cache=st.integers(0, 9),
+    ends=st.integers(0, 50),
+)
+def test_wafers_are_filled_layer_after_layer(kinds: list[bool], dense: int, sparse: int, cache: int, ends: int) -> None:
+    config = replace(MIXED, layers=len(kinds), sparse=tuple(kinds))
+    room = PeRoom({LayerKind(): dense, LayerKind(sparse=True): sparse}, 1, cache, 1, 4, ends)
+    spec = replace(WSE3, sram_bytes=54)
+    wafers, held = Shared(Layers(config, spec, Workload(1, 64)))._filled(room)
+    layers = [config.kind(i) for i in range(config.layers)]
+    assert (wafers, held.weight_bytes + held.layers * cache) == one_by_one(room, layers, 50)
+
+
+@pytest.mark.parametrize("name", ["mixtral-8x7b", "olmoe-1b-7b"])
+def test_all_experts_are_stored_and_the_active_ones_worked_with(name: str) -> None:
+    config = load_config(name)
+    assert config.experts is not None
+    found = Pipelined(Layers(config, WSE3, Workload(1, 1024))).best(None)
+    halved = replace(config, experts=replace(config.experts, active=config.experts.active // 2))
+    fewer = Pipelined(Layers(halved, WSE3, Workload(1, 1024))).best(None)
+    assert found is not None
+    assert fewer is not None
+    assert fewer.wafers == found.wafers
+    assert found.wafers * WSE3.pes * WSE3.sram_bytes > 2 * config.parameters
+    assert fewer.cycles_by_kernel["experts"] < 0.9 * found.cycles_by_kernel["experts"]
