@@ -69,6 +69,7 @@ def test_json_is_the_only_thing_on_stdout(run: Run) -> None:
     assert report["sram"]["used_bytes"] < report["sram"]["capacity_bytes"] == 883350 * 49152
     assert set(report["regions"]) == {"embedding and head", *(f"layer {i}" for i in range(4))}
     assert [rate["gpu"] for rate in report["baseline"]] == ["A100", "H100", "H200", "B200", "GB200", "MI300X"]
+    assert {(rate["gpus"], rate["weights"], rate["level"]) for rate in report["baseline"]} == {(1, "bf16", "estimate")}
     assert 2 <= report["colors"]["used"] <= report["colors"]["available"] == 21
     assert report["level"] == "timing model"
     assert {"load", "plan", "decode"} <= set(report["seconds"])
@@ -455,7 +456,7 @@ def test_the_docs_show_the_table_that_the_command_prints(run: Run) -> None:
 def test_estimate_says_what_wafers_would_do(run: Run) -> None:
     code, out, _ = run("estimate", "--model", "llama-3.1-8b", "--gpu", "B200")
     assert code == 0
-    for expected in ("llama-3.1-8b on 1 × wse3", "for each user", "one B200, one user", "bound by:", "KV cache"):
+    for expected in ("llama-3.1-8b on 1 × wse3", "for each user", "B200  ", "bound by:", "KV cache"):
         assert expected in out
     code, out, _ = run("estimate", "--model", "tiny", "--users", "4", "--context", "64", "--json")
     report = json.loads(out)
@@ -464,10 +465,23 @@ def test_estimate_says_what_wafers_would_do(run: Run) -> None:
     assert sum(report["cycles_by_kernel"].values()) == pytest.approx(report["cycles_per_token"])
     assert {"wafers", "bound_by", "sram", "kv_capacity_tokens", "energy_j_per_token", "levels"} <= report.keys()
     assert len(report["baseline"]) == 6
+    for gpu in report["baseline"]:
+        assert gpu["tokens_per_second_total"] == pytest.approx(4 * gpu["tokens_per_second_per_user"])
+        assert {"gpu", "gpus", "users", "weights", "bound_by", "joules_per_token", "level"} <= gpu.keys()
     code, out, _ = run("estimate", "--model", "llama-3.1-70b", "--draft", "llama-3.1-8b", "--kv", "shifted")
     assert code == 0
     for expected in ("4 at a time by", "80% are kept", "bubbles", "KV shift"):
         assert expected in out
+
+
+def test_gpus_beside_an_estimate_are_as_many_as_its_users_need(run: Run) -> None:
+    """Llama-3.1-70B takes 44 GB in 4 bits, with scales; 64 caches of 8,192 tokens in 16 bits take 172 GB."""
+    options = ("--users", "64", "--precision", "int4", "--gpu", "H100", "--gpu", "B200", "--json")
+    report = json.loads(run("estimate", "--model", "llama-3.1-70b", *options)[1])
+    found = [(gpu["gpu"], gpu["gpus"], gpu["weights"], gpu["users"]) for gpu in report["baseline"]]
+    assert found == [("H100", 4, "int4", 64), ("B200", 2, "int4", 64)]
+    speed = report["published"][0]
+    assert (speed["printed"], speed["systems"], speed["confidence"]) == ("450", "4", "P")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line: `wse-emu decode`, `place`, `validate`, `info`, `models`, `bench`. Thin: the library works."""
+"""The command line: `wse-emu decode`, `estimate`, `compare`, `place`, `validate`, … Thin: the library works."""
 
 import json
 import os
@@ -243,6 +243,35 @@ def estimate_command(  # noqa: PLR0917
     run_estimate(EstimateOptions(model, wafer, wafers, *workload, drafted, gpu or [], json_output))
 
 
+@app.command()
+def compare(  # noqa: PLR0917
+    model: Annotated[str, typer.Option(help="llama-3.1-8b, llama-3.1-405b, a config.json, a .gguf file, …")],
+    wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
+    wafers: Annotated[int | None, typer.Option(help="At most so many.  [default: as many as it takes]")] = None,
+    gpu: Annotated[list[str] | None, typer.Option(help="A100, H100, …; several work.  [default: all]")] = None,
+    users: Annotated[str, typer.Option(help="At work at once; several numbers work.")] = "1,8,64,256",
+    context: Annotated[int | None, typer.Option(help="Tokens in each user's cache.  [default: 8,192 at most]")] = None,
+    precision: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8 or int4.")] = "float16",
+    wafer_usd_per_hour: Annotated[
+        float | None, typer.Option(help="Price of a wafer; none is published.", show_default=False)
+    ] = None,
+    gpu_usd_per_hour: Annotated[
+        float | None, typer.Option(help="Price of a GPU.  [default: each one's preset]", show_default=False)
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for compare.json and compare.png.")] = None,
+) -> None:
+    """Wafers and GPUs with a model, by users: tokens/s, energy, cost, who is ahead in what, what was published."""
+    from wse_emu.report.compare import CompareOptions, run_compare
+
+    run_compare(
+        CompareOptions(
+            model, wafer, wafers, gpu or [], users, context, precision, wafer_usd_per_hour, gpu_usd_per_hour,
+            json_output, out,
+        )
+    )  # fmt: skip
+
+
 @models_app.command("list")
 def list_models() -> None:
     """Models that are known by name, and whether they are here."""
@@ -311,6 +340,24 @@ def bench_kernels(  # noqa: PLR0917
     shape = _grid(grid)
     assert shape is not None
     run_bench_kernels(KernelOptions(kernel or [], shape, size or [1024], backend, engine, wafer, json_output))
+
+
+@bench_app.command("gpu")
+def bench_gpu(
+    model: Annotated[
+        str, typer.Option(help="Whose shapes: llama-3.1-8b, llama-3.1-70b, …, a config.json, or what decode takes.")
+    ] = "llama-3.1-8b",
+    device: Annotated[str, typer.Option(help="cuda; or cpu, a dry run through jax.")] = "cuda",
+    library: Annotated[str | None, typer.Option(help="jax or cupy.  [default: the first that finds a device]")] = None,
+    megabytes: Annotated[
+        int | None, typer.Option(help="Memory of the copy, and of the weights.  [default: 1024 and 512]")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Copy bandwidth and the products of a model's decode, measured on a CUDA device."""
+    from wse_emu.report.bench_gpu import GpuOptions, run_bench_gpu
+
+    run_bench_gpu(GpuOptions(model, device, library, megabytes, json_output))
 
 
 def _ids(text: str | None) -> list[int] | None:

@@ -3,9 +3,21 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import PRESETS
+
+
+@dataclass(frozen=True)
+class GpuEnergy:
+    """Measured energy of a GPU's parts (source: energy.csv)."""
+
+    constant_watts: float
+    joules_per_hbm_bit: float
+    """The whole path from HBM."""
+    joules_per_flop: float
+    """Tensor cores, FP16."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +34,23 @@ class GpuSpec:
     fp8_flops: float | None = None
     l2_bytes: float | None = None
     usd_per_hour: float | None = None
+    gpus_per_node: int = 8
+    """That NVLink (or XGMI) joins."""
+    all_reduce_seconds: float = 20.6e-6
+    """A small all-reduce of stock NCCL over :attr:`all_reduce_gpus`; where nobody has measured it, the A100's."""
+    all_reduce_gpus: int = 8
+    energy: GpuEnergy | None = None
 
 
 @cache
 def load_gpus() -> tuple[GpuSpec, ...]:
     """All presets, in the order of their file."""
     tables = tomllib.loads((PRESETS / "gpus.toml").read_text("utf-8"))
-    return tuple(GpuSpec(name=name, **table) for name, table in tables.items())
+    return tuple(_gpu(name, **table) for name, table in tables.items())
+
+
+def _gpu(name: str, *, energy: dict[str, float] | None = None, **table: Any) -> GpuSpec:
+    return GpuSpec(name=name, energy=GpuEnergy(**energy) if energy else None, **table)
 
 
 def gpu_names() -> tuple[str, ...]:

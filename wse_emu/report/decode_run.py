@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wse_emu.baseline import baselines
+from wse_emu.baseline import baselines, gpu_format, model_work
 from wse_emu.decode import ENGINES, Decoded, Result, Sampling, Session, check_prompt, map_model
 from wse_emu.decode import Progress as Loaded
 from wse_emu.engines.wavelet.engine import TELL
@@ -218,7 +218,8 @@ def _report(
         "engine": options.engine,
         "precision": session.precision.name,
     }
-    rates = baselines(session.model.config, position=len(ids) + len(decoded) // 2)
+    kept = "bf16" if session.precision.weights == "float32" else gpu_format(session.precision)  # as GPUs would run it
+    rates = baselines(model_work(session.model.config), position=len(ids) + len(decoded) // 2, weights=kept)
     return summary(result, session.spec, session.plan, rates, facts), result
 
 

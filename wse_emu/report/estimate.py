@@ -8,12 +8,14 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from wse_emu.baseline import baselines
+from wse_emu.baseline import baselines, gpu_format, model_work
 from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import load_gpu
 from wse_emu.hardware.wafer import load_wafer
 from wse_emu.models.known import load_config
 from wse_emu.program.precision import PRESETS
+from wse_emu.report.tables import gpus_named
+from wse_emu.systems import published_speeds
 from wse_emu.wafers import Draft, Workload, estimate
 
 LEVELS = {
@@ -23,7 +25,7 @@ LEVELS = {
     "bubbles": "estimate: stages that work on a token each",
     "wafers": "estimate: bytes of weights, caches, activations and runtime",
     "energy_j_per_token": "estimate: 23 kW a system",
-    "baseline": "estimate",
+    "baseline": "estimate: the fewest GPUs, a power of two, that hold the model and all caches",
 }
 
 
@@ -52,12 +54,18 @@ def run_estimate(options: EstimateOptions) -> None:
     config, spec = load_config(options.model), load_wafer(options.wafer)
     if options.precision not in PRESETS:
         raise WseError(f"--precision {options.precision}: {', '.join(PRESETS)} work")
-    for name in options.gpus:
-        load_gpu(name)
+    gpus = [load_gpu(name) for name in options.gpus]
     context = min(8192, config.context) if options.context is None else options.context
     workload = Workload(options.users, context, options.precision, options.kv)
     found = estimate(config, spec, workload, options.wafers, _draft(options))
-    gpus = baselines(config, weight_bytes=float(workload.precision.weight_bytes), position=workload.position)
+    rates = baselines(
+        model_work(config, name=options.model),
+        gpus,
+        users=workload.users,
+        position=workload.position,
+        context=workload.context,
+        weights=gpu_format(workload.precision),
+    )
     report = {
         "model": options.model,
         "wafer": spec.name,
@@ -65,7 +73,8 @@ def run_estimate(options: EstimateOptions) -> None:
         "draft": None if options.draft is None else dict(zip(DRAFT, options.draft, strict=True)),
         **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
         "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
-        "baseline": [asdict(gpu) for gpu in gpus if not options.gpus or gpu.gpu in options.gpus],
+        "published": [asdict(speed) for speed in published_speeds(config) if speed.system == spec.name],
+        "baseline": [asdict(rate) for rate in rates],
         "levels": LEVELS,
     }
     if options.json_output:
@@ -100,10 +109,14 @@ def _table(report: dict[str, Any]) -> Table:
     if report["replicas"] > 1:
         table.add_row("replicas", f"{report['replicas']}", "of the model, users and wafers shared out")
     table.add_row("bubbles", f"{report['bubbles']:.0%}", "of the slowest stage's time, for want of users")
+    for speed in report["published"][:1]:
+        where = f"{speed['systems'] or 'unknown number of'} CS-3, {speed['measured_by']}, {speed['date']}"
+        table.add_row("published, one user", f"{speed['printed']} tokens/s", where)
     for gpu in report["baseline"]:
-        fits = gpu["tokens_per_second"] > 0
-        speed = f"{_rate(gpu['tokens_per_second'])} tokens/s" if fits else "does not fit"
-        table.add_row(f"one {gpu['gpu']}, one user", speed, f"estimate, {gpu['bound_by']}" if fits else "estimate")
+        each, total = (_rate(gpu[f"tokens_per_second_{what}"]) for what in ("per_user", "total"))
+        table.add_row(
+            gpus_named(gpu), f"{each}, in total {total} tokens/s", f"estimate, {gpu['weights']}, {gpu['bound_by']}"
+        )
     table.add_section()
     rows, cols = report["region"]
     table.add_row("a layer lies on", f"{rows} rows × {cols} columns", f"bound by: {report['bound_by']}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wse_emu.baseline import BaselineRate, fit
+from wse_emu.baseline import GpuRate, fit
 from wse_emu.decode import Result
 from wse_emu.engines.lowering import program_routes
 from wse_emu.errors import WseError
@@ -19,9 +19,7 @@ LEVELS = {"timing": "timing model", "wavelet": "cycle-exact"}
 """How the wafer's figures were obtained, by engine; the tokens themselves are computed."""
 
 
-def summary(
-    result: Result, spec: WaferSpec, plan: Plan, rates: list[BaselineRate], facts: dict[str, Any]
-) -> dict[str, Any]:
+def summary(result: Result, spec: WaferSpec, plan: Plan, rates: list[GpuRate], facts: dict[str, Any]) -> dict[str, Any]:
     """A finished decode as plain data; ``facts`` (model, mapping, …) come first."""
     return {
         **facts,
@@ -42,7 +40,7 @@ def summary(
         "defects": {"pes": len(plan.program.defects.pes), "links": len(plan.program.defects.links)},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],
-        "baseline_fit": {"hbm_efficiency": fit().efficiency, "median_abs_error": fit().median_abs_error},
+        "baseline_fit": {"hbm_efficiency": fit().figures.hbm_share, "median_abs_error": fit().median_abs_error},
         "level": LEVELS[facts["engine"]],
         "prefill_level": LEVELS["timing"],
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},

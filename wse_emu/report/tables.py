@@ -31,13 +31,17 @@ def _rates(table: Table, report: Summary) -> None:
     note = f"{report['level']}, {report['precision']}"
     table.add_row(f"[bold]{report['wafer']['name']}[/]", f"[bold]{rate}[/] tokens/s", note)
     for gpu in report["baseline"]:
-        fits = gpu["tokens_per_second"] > 0
-        speed = f"{gpu['tokens_per_second']:,.0f} tokens/s" if fits else "does not fit"
-        table.add_row(gpu["gpu"], speed, f"{gpu['level']}, 16-bit, {gpu['bound_by']}" if fits else gpu["level"])
+        speed = f"{gpu['tokens_per_second_total']:,.0f} tokens/s"
+        table.add_row(gpus_named(gpu), speed, f"{gpu['level']}, {gpu['weights']}, {gpu['bound_by']}")
     fit = report["baseline_fit"]
     table.add_row(
         "  of HBM bandwidth", f"{fit['hbm_efficiency']:.0%}", f"fit, median error {fit['median_abs_error']:.1%}"
     )
+
+
+def gpus_named(gpu: Summary) -> str:
+    """One of them by its name alone, several as 4 × H100."""
+    return gpu["gpu"] if gpu["gpus"] == 1 else f"{gpu['gpus']} × {gpu['gpu']}"
 
 
 def _kernels(table: Table, report: Summary) -> None:
