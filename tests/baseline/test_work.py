@@ -1,8 +1,6 @@
 """What models ask of a GPU: against published sizes, and experts against a plain draw."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -49,18 +47,18 @@ def test_mixtral_has_the_published_totals() -> None:
 
 
 def test_experts_that_a_shape_knows_are_taken_apart() -> None:
-    """Eight of 6,144 parameters in two of three layers, of which a token sees two; 20,000 a layer beside them."""
-    sizes = {"vocabulary": 100, "hidden": 64, "layers": 3, "q_width": 64, "kv_width": 32, "kv_heads": 2, "context": 128}
-    rest = {"tied_embeddings": False, "learned_positions": False, "norm_parameters": 64, "windowed": (), "window": None}
-    counted = {"parameters": 2 * 6400 + 64 + 60_000 + 16 * 6144, "active_parameters": 2 * 6400 + 64 + 60_000 + 4 * 6144}
-    own = {"experts": SimpleNamespace(count=8, active=2), "sparse": (False, True, True)}
-    shape: Any = SimpleNamespace(family="mixture", **sizes, **rest, **counted, **own)
-    work = model_work(shape)
-    assert (work.experts, work.layer_parameters) == (Experts(8, 2, 6144, 2), 60_000)
-    assert work.parameters == counted["parameters"]
-    assert work.read_parameters(1) == counted["active_parameters"] - 6400, "but for the table of embeddings"
-    shape.experts.active = 8
-    assert model_work(shape).experts is None, "every token goes through all of them"
+    """Eight of 3 · 64 · 48 parameters in two of three layers, of which a token sees two."""
+    sizes = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 3, "head_dim": 16, "intermediate_size": 200}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128}
+    mixed = {"moe_intermediate_size": 48, "num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": [0]}
+    config = ModelConfig.from_hf({"model_type": "qwen3_moe", **sizes, **heads, **mixed})
+    work = model_work(config)
+    assert work.experts == Experts(8, 2, 3 * 64 * 48, 2)
+    assert work.parameters == config.parameters
+    assert work.read_parameters(1) == config.parameters - 2 * 6 * 3 * 64 * 48 - 6400, "but for the table of embeddings"
+    assert config.experts is not None
+    every = replace(config, experts=replace(config.experts, active=8))
+    assert model_work(every).experts is None, "every token goes through all of them"
 
 
 @pytest.mark.parametrize(("total", "active", "tokens"), [(8, 2, 3), (64, 6, 20), (5, 5, 2), (16, 1, 16)])

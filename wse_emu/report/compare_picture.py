@@ -21,11 +21,13 @@ def draw(found: Comparison, path: Path) -> None:
     axes = figure.subplots()
     rows = [row for row in found.rows if row.phase == "decode"]
     axes.set(xscale="log", yscale="log", xlabel="tokens/s in total", ylabel="tokens/s for each user")
-    _limits(axes, rows)
+    published = [one.tokens_per_second for one in found.published if one.system == found.wafer]
+    _limits(axes, rows, published)
     for number, system in enumerate((found.wafer, *(gpu.name for gpu in found.gpus))):
-        _line(axes, sorted((row for row in rows if row.system == system), key=lambda row: row.users), number)
+        _line(axes, {row.users: row for row in rows if row.system == system}, sorted(found.asked.users), number)
     for users in found.asked.users:
         _diagonal(axes, users)
+    _published(axes, published)
     asked = found.asked
     axes.set_title(f"{found.work.name}, {asked.dtype}, {asked.context:,} tokens of context for each user", fontsize=12)
     figure.legend(loc="outside right upper", title="how many of each, by users", frameon=False)
@@ -36,10 +38,12 @@ def draw(found: Comparison, path: Path) -> None:
     write_file(path, write)
 
 
-def _limits(axes: Any, rows: list[SystemRow]) -> None:
+def _limits(axes: Any, rows: list[SystemRow], published: list[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    each, total = ([getattr(row, f"tokens_per_second_{of}") for row in rows] for of in ("per_user", "total"))
+    each, total = (
+        [getattr(row, f"tokens_per_second_{of}") for row in rows] + published for of in ("per_user", "total")
+    )
     axes.set(xlim=(min(total) / ROOM, max(total) * ROOM), ylim=(min(each) / ROOM, max(each) * ROOM))
     axes.grid(which="major", color="0.9")
     for axis in (axes.xaxis, axes.yaxis):
@@ -49,20 +53,29 @@ def _limits(axes: Any, rows: list[SystemRow]) -> None:
     axes.tick_params(axis="x", rotation=30)
 
 
-def _line(axes: Any, rows: list[SystemRow], number: int) -> None:
+def _line(axes: Any, rows: dict[int, SystemRow], users: list[int], number: int) -> None:
+    """Of one system, whose ``rows`` go by users."""
     if not rows:
         return
-    label = f"{rows[0].system}: {', '.join(str(row.count) for row in rows)}"
+    chosen = [rows[count] for count in users if count in rows]
+    counts = (str(rows[count].count) if count in rows else "–" for count in users)
     axes.plot(
-        [row.tokens_per_second_total for row in rows],
-        [row.tokens_per_second_per_user for row in rows],
+        [row.tokens_per_second_total for row in chosen],
+        [row.tokens_per_second_per_user for row in chosen],
         color=COLORS[number % len(COLORS)],
         marker=MARKERS[number % len(MARKERS)],
         markersize=max(5, 10 - number) if number else 13,  # what lies under another shows around it
         linewidth=1.5 if number else 2.5,
         zorder=3,
-        label=label,
+        label=f"{chosen[0].system}: {', '.join(counts)}",
     )
+
+
+def _published(axes: Any, speeds: list[float]) -> None:
+    """What was published of one user on the wafer."""
+    if speeds:
+        style = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "color": "black", "linestyle": "none"}
+        axes.plot(speeds, speeds, **style, zorder=4, label="published, one user")
 
 
 def _diagonal(axes: Any, users: int) -> None:

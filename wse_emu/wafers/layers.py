@@ -63,6 +63,11 @@ class Layers:
         other.room = cache(other._room)  # noqa: SLF001  (its own kind)
         return other
 
+    def may_fit(self, rows: int, cols: int) -> bool:
+        """Whether the largest matrix of a layer fits so many PEs without any padding: quick, and never wrongly no."""
+        widest = self.config.hidden * self.config.narrowest * self.workload.precision.weight_bytes
+        return widest <= rows * cols * self.spec.sram_bytes
+
     def few(self, kind: LayerKind) -> Request:
         """As many layers of that kind as are timed."""
         return replace(self.request, config=self.config.alike(kind, min(TIMED, self.config.layers)))

@@ -1,7 +1,7 @@
 """How layers lie on wafers: how many it takes, and how long a token takes on them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from wse_emu.engines.semantics import local_cycles
@@ -82,21 +82,28 @@ class WaferLayout(ABC):
 
     def best(self, wafers: int | None) -> WaferEstimate | None:
         """The fastest on at most so many wafers; None: on the fewest that hold everything."""
-        rows, cols = extents(self.config.hidden, self.spec.rows), extents(self.config.narrowest, self.spec.columns)
+        if wafers is None:
+            found = self._search(self.wafers)
+            return self.best(found[0]) if found else None
+
+        def took(rows: int, cols: int, inner: int) -> int | None:
+            count = self.wafers(rows, cols, inner)
+            return None if count is None or count > wafers else self._round_cycles(rows, cols, inner, count)
+
+        found = self._search(took)
+        return self._timed(*found[1:]) if found else None
+
+    def _search(self, rank: Callable[[int, int, int], int | None]) -> Looked | None:
+        """The least ``rank`` (None: it does not fit) and its (rows, columns, columns that share a key-value head)."""
 
         def look(rows: int, cols: int) -> Looked | None:
-            inner = inner_columns(self.config, cols)[-1]
-            count = self.wafers(rows, cols, inner)
-            if count is None or (wafers is not None and count > wafers):
-                return None
-            took = self._round_cycles(rows, cols, inner, count)
-            return (*((count, took) if wafers is None else (took, count)), rows, cols, inner)
+            shape = rows, cols, inner_columns(self.config, cols)[-1]
+            ranked = rank(*shape) if self.layers.may_fit(rows, cols) else None
+            return None if ranked is None else (ranked, *shape)
 
+        rows, cols = extents(self.config.hidden, self.spec.rows), extents(self.config.narrowest, self.spec.columns)
         found = search_shapes(rows, cols, look)
-        if not found:
-            return None
-        first, second, *shape = found[0]
-        return self._timed(first if wafers is None else second, *shape)
+        return found[0] if found else None
 
     def _round_cycles(self, rows: int, cols: int, inner: int, wafers: int) -> int:
         """From one token of a user to the next, about: embedding, head and ways between wafers left out."""
@@ -125,7 +132,9 @@ class WaferLayout(ABC):
         """Cycles that a token waits for weights, beside the ``cycles`` that it takes where all are there."""
         return 0.0
 
-    def _timed(self, wafers: int, rows: int, cols: int, inner: int) -> WaferEstimate:
+    def _timed(self, rows: int, cols: int, inner: int) -> WaferEstimate:
+        wafers = self.wafers(rows, cols, inner)
+        assert wafers is not None
         users, room = self.workload.users, self.layers.room(rows, cols, inner)
         by_kind = {kind: self._token(rows, cols, inner, kind) for kind in self.config.kinds}
         kernels = self._whole(by_kind)
