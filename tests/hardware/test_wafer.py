@@ -72,6 +72,7 @@ def test_mini_is_a_corner_of_wse3() -> None:
         "row_seams",
         "published",
         "calibration",
+        "system_watts",
     }
 
 

@@ -76,6 +76,8 @@ class WaferSpec:
     output_queue_words: tuple[int, ...]
     edge_bits_per_second: float
     edge_latency_seconds: float
+    system_watts: float
+    """Of the whole system around the wafer, at work."""
     published: Mapping[str, float]
     """The vendor's AGGREGATES, as far as there are any."""
     calibration: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -179,7 +181,16 @@ def _parse(text: str, name: str, source: str) -> WaferSpec:
 
 
 def _check(spec: WaferSpec, source: str) -> None:
-    for key in ("columns", "rows", "clock_hz", "hop_cycles", "ramp_cycles", "colors", "edge_bits_per_second"):
+    for key in (
+        "columns",
+        "rows",
+        "clock_hz",
+        "hop_cycles",
+        "ramp_cycles",
+        "colors",
+        "edge_bits_per_second",
+        "system_watts",
+    ):
         if not getattr(spec, key) > 0:
             raise WseError(f"wafer file {source}: {key} must be above 0")
     if spec.columns > spec.fabric_columns or spec.rows > spec.fabric_rows:
@@ -210,6 +221,7 @@ _READERS: dict[str, Any] = {
     "clock_hz": toml_values.real,
     "edge_bits_per_second": toml_values.real,
     "edge_latency_seconds": toml_values.real,
+    "system_watts": toml_values.real,
     "link_interval": toml_values.ratio,
     "rates": partial(toml_values.ratios, keys=[f"{unit}_{dtype}" for unit in UNITS for dtype in DTYPES]),
     "calibration": toml_values.errors,

@@ -24,7 +24,7 @@ LEVELS = {
     "tokens_per_second_total": "estimate: stages that work on a token each",
     "bubbles": "estimate: stages that work on a token each",
     "wafers": "estimate: bytes of weights, caches, activations and runtime",
-    "energy_j_per_token": "estimate: 23 kW a system",
+    "energy_j_per_token": "estimate: the whole system at work",
     "baseline": "estimate: the fewest GPUs, a power of two, that hold the model and all caches",
 }
 
@@ -72,6 +72,7 @@ def run_estimate(options: EstimateOptions) -> None:
         "workload": asdict(workload),
         "draft": None if options.draft is None else dict(zip(DRAFT, options.draft, strict=True)),
         **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
+        "system_watts": spec.system_watts,
         "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
         "published": [asdict(speed) for speed in published_speeds(config) if speed.system == spec.name],
         "baseline": [asdict(rate) for rate in rates],
@@ -129,5 +130,9 @@ def _table(report: dict[str, Any]) -> Table:
     used = sum(size for name, size in sram.items() if name != "capacity")
     table.add_row("fullest PE", f"{used:,} of {sram['capacity']:,} bytes", "layers' weights and caches, activations")
     table.add_row("KV cache", f"{report['kv_capacity_tokens']:,} tokens", "would fit, of all users together")
-    table.add_row("energy", f"{report['energy_j_per_token']:,.2f} J a token", "estimate: 23 kW a system")
+    table.add_row(
+        "energy",
+        f"{report['energy_j_per_token']:,.2f} J a token",
+        f"estimate: {report['system_watts']:,.0f} W a system",
+    )
     return table

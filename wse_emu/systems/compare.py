@@ -153,12 +153,11 @@ def _on_gpus(work: ModelWork, gpu: GpuSpec, users: int, asked: Asked) -> SystemR
 
 def _prefill_on_wafer(config: ModelConfig, spec: WaferSpec, asked: Asked) -> SystemRow:
     try:
-        one = estimate(config, spec, asked.workload(1), 1)
+        estimate(config, spec, asked.workload(1), 1)
     except WseError:
         raise WseError("a wafer's prefill is known of models that one wafer holds") from None
     rate = wafer_prefill(config, spec, asked.dtype, asked.prompt)
-    watts = one.energy_j_per_token * one.tokens_per_second_total
-    return prefill_row(spec.name, rate, watts, asked.wafer_usd_per_hour)
+    return prefill_row(spec.name, rate, spec.system_watts, asked.wafer_usd_per_hour)
 
 
 def _prefill_on_gpus(work: ModelWork, gpu: GpuSpec, asked: Asked) -> SystemRow:

@@ -18,8 +18,6 @@ ENDS = {"embedding", "lm_head", "sample"}
 """Kernels that a token runs once; all others belong to layers."""
 BETWEEN, SHIFT, WAITING = "between wafers", "KV shift", "weights streamed in"
 """What takes cycles beside kernels."""
-SYSTEM_WATTS = 23_000.0
-"""A CS-2 or CS-3 system at the upper end of "15 to 23 kW" (measurements/energy.csv, press and vendor, secondary)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class WaferEstimate:
             wafers=count * self.wafers,
             kv_capacity_tokens=count * self.kv_capacity_tokens,
             tokens_per_second_total=total,
-            energy_j_per_token=count * self.wafers * SYSTEM_WATTS / total,
+            energy_j_per_token=count * self.energy_j_per_token * self.tokens_per_second_total / total,
             replicas=count,
         )
 
@@ -159,7 +157,7 @@ class WaferLayout(ABC):
             rate,
             users * rate,
             1 - users * interval / max(cycles, users * interval),
-            wafers * SYSTEM_WATTS / (users * rate),
+            wafers * self.spec.system_watts / (users * rate),
         )
 
     def _token(self, rows: int, cols: int, inner: int, kind: LayerKind) -> dict[str, float]:

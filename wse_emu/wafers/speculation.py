@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
-from wse_emu.wafers.layout import SYSTEM_WATTS, WaferEstimate, crossing_cycles
+from wse_emu.wafers.layout import WaferEstimate, crossing_cycles
 from wse_emu.wafers.workload import Workload
 
 
@@ -65,5 +65,5 @@ def speculate(
         tokens_per_second_per_user=rate,
         tokens_per_second_total=users * rate,
         bubbles=1 - users * stage / cycles,
-        energy_j_per_token=wafers * SYSTEM_WATTS / (users * rate),
+        energy_j_per_token=wafers * spec.system_watts / (users * rate),
     )
