@@ -11,6 +11,7 @@ import numpy as np
 from wse_emu.fabric.region import Region
 from wse_emu.kernels.attention import attend, project
 from wse_emu.kernels.embed import embed, lm_head
+from wse_emu.kernels.expert_regions import expert_array
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.mlp import mlp
 from wse_emu.kernels.moe import SharedExpert, Stacks, mixture, route
@@ -103,10 +104,10 @@ def angle_names(config: ModelConfig, kind: LayerKind = ALIKE) -> tuple[str, ...]
 def layer_call(body: Body, region: Region, takes: tuple[str, ...], layer: int) -> Call:
     """Layer number ``layer`` on ``region``: from the hidden state and ``takes`` to the hidden state.
 
-    What a sparse layer chose bears the name `layers.N.chosen`.
+    What a sparse layer chose bears the name `layers.N.chosen`, and so on.
     """
     prefix = f"layers.{layer}."
-    gives = ("hidden", f"{prefix}{CHOSEN}")[: len(body.outputs)]
+    gives = ("hidden", *(f"{prefix}{part}" for part in (CHOSEN, "normed", "weights")))[: len(body.outputs)]
     return Call(body, region, ("hidden", *takes), gives, prefix)
 
 
@@ -139,10 +140,14 @@ def head_body(config: ModelConfig, style: Style, rows: int, cols: int, *, on_hos
     return b.build(logits, token)
 
 
-def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int, kind: LayerKind = ALIKE) -> Body:
+def layer_body(
+    shapes: Shapes, style: Style, rows: int, *, positions: int, kind: LayerKind = ALIKE, apart: bool = False
+) -> Body:
     """Hidden (hidden,), cos, sin -> hidden (hidden,): attention over up to ``positions`` tokens, then the MLP.
 
     Without cos and sin where nothing rotates. A sparse layer also gives the indices (active,) of the experts chosen.
+    With ``apart`` its experts lie elsewhere: it gives these indices, what the experts take (hidden,), and their
+    weights (active,).
     """
     config = shapes.config
     b = style.builder("layer", rows, shapes.cols)
@@ -153,6 +158,9 @@ def layer_body(shapes: Shapes, style: Style, rows: int, *, positions: int, kind:
     attended = _add_output(b, config, hidden, mixed, "attention", "output")
     before = hidden if config.parallel_residual else attended
     normed = _norm(b, config, before, "mlp_norm")
+    if apart:
+        weights, chosen = _route(b, config, normed)
+        return b.build(attended, chosen, normed, weights)
     wide, *told = _experts(b, config, normed) if kind.sparse else (_mlp(b, config, normed),)
     kernel = "experts" if kind.sparse else "mlp"
     return b.build(_add_output(b, config, attended, wide, "mlp", kernel), *told)
@@ -196,14 +204,21 @@ def _experts(b: Builder, config: ModelConfig, normed: Value) -> tuple[Value, Val
     """What the experts add to the residual, and which of them a token met."""
     experts, hidden = config.experts, config.hidden
     assert experts is not None
-    with b.kernel("router"):
-        router = b.weight("router", (experts.count, hidden), Layout(("x", "y")))
-        bias = b.weight("router_bias", (experts.count,), Layout(("x",))) if experts.bias else None
-        weights, chosen = route(b, router, normed, experts, bias)
+    weights, chosen = _route(b, config, normed)
     with b.kernel("experts"):
         held, shared = _stacks(b, experts, hidden), _shared_expert(b, experts, hidden)
         act = config.activation
         return mixture(b, experts, held, normed, weights, chosen, activation=act, shared=shared), chosen
+
+
+def _route(b: Builder, config: ModelConfig, normed: Value) -> tuple[Value, Value]:
+    """Weights and indices of the experts that a token meets."""
+    experts = config.experts
+    assert experts is not None
+    with b.kernel("router"):
+        router = b.weight("router", (experts.count, config.hidden), Layout(("x", "y")))
+        bias = b.weight("router_bias", (experts.count,), Layout(("x",))) if experts.bias else None
+        return route(b, router, normed, experts, bias)
 
 
 def _stacks(b: Builder, experts: Experts, hidden: int) -> Stacks:
@@ -305,6 +320,8 @@ def weight_array(config: ModelConfig, weights: Weights, prefix: str, name: str) 
     """The model's tensors behind a body's value ``prefix + name``: a matrix as (in, out), else in its own shape."""
     if name in ROW_TABLES:
         return weights[name].T
+    if ".experts." in prefix:
+        return expert_array(weights, prefix, name)
     if name in ("rope", "local_rope"):
         found = config.rope_of(LayerKind(windowed=name == "local_rope"))
         return found.inverse_frequencies(config.head_dim).astype(np.float32)

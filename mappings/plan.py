@@ -15,6 +15,9 @@ from wse_emu.models.config import ModelConfig
 from wse_emu.program import Memory, Program
 from wse_emu.program.precision import Precision, find_precision
 
+EXPERTS = ("sharded", "regions")
+"""Every expert is cut over all PEs of its layer's region, or has a region of its own beside it."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -39,6 +42,13 @@ class Request:
     """Of the token for which shapes are chosen; None: the middle of the cache."""
     defects: Defects = field(default_factory=Defects)
     """What regions and routes keep out of."""
+    experts: str = "sharded"
+    """Where experts lie: one of :data:`EXPERTS`."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether the model has experts, and each of them a region of its own."""
+        return self.config.experts is not None and self.experts == "regions"
 
     @property
     def at(self) -> int:

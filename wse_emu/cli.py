@@ -89,6 +89,9 @@ def decode(  # noqa: PLR0917
     mapping: Annotated[
         str, typer.Option(help="shared (all layers on one grid) or pipeline (a region per layer).")
     ] = "shared",
+    experts: Annotated[
+        str, typer.Option(help="sharded (each over all PEs of its layer) or regions (one each; mapping pipeline).")
+    ] = "sharded",
     placement: Annotated[
         str, typer.Option(help="Of a pipeline's regions: row_major, snake, hilbert, annealing, …")
     ] = "row_major",
@@ -127,8 +130,8 @@ def decode(  # noqa: PLR0917
     if prompt is not None and prompt_ids is not None:
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
-        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, placement, _grid(grid), reduce, dtype, defects,
-        backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
+        model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, experts, placement, _grid(grid), reduce, dtype,
+        defects, backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
 

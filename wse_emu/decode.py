@@ -17,13 +17,13 @@ from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
-from wse_emu.kernels.decoder import weight_array
+from wse_emu.kernels.decoder import CHOSEN, weight_array
 from wse_emu.kernels.sample import sample
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
-from wse_emu.program import Call, Program
+from wse_emu.program import Call, Program, Routing
 from wse_emu.program.precision import Precision, find_precision
 
 ENGINES = ("timing", "wavelet")
@@ -71,6 +71,8 @@ class Result:
     clock_hz: float = 1.0
     dtype: str = "float32"
     """Of the activations, and therefore of the logits."""
+    met: dict[int, np.ndarray] = field(default_factory=dict)
+    """How many tokens each expert met, the prompt's included: (experts,) by sparse layer."""
 
     @property
     def logits(self) -> np.ndarray:
@@ -131,8 +133,12 @@ class Session:
 
     def reset(self) -> None:
         """Forget all tokens."""
-        backend = self._numeric.backend
+        backend, config = self._numeric.backend, self.model.config
         self._position = 0
+        sparse = [layer for layer in range(config.layers) if config.kind(layer).sparse]
+        count = 0 if config.experts is None else config.experts.count
+        self.met = {layer: np.zeros(count, dtype=np.int64) for layer in sparse}
+        """How many tokens each expert met, the prompt's included, by sparse layer."""
         self._states = [
             {
                 s.name: backend.xp.zeros((s.rows, *s.grid[1:], *s.block), dtype=backend.dtype(s.dtype))
@@ -148,20 +154,38 @@ class Session:
         """
         backend = self._numeric.backend
         values: dict[str, Any] = {"token": backend.array(np.full((1, 1, 1, 1), token, dtype=np.int32))}
+        self.routing: Routing = ()
         for index, call in enumerate(self.plan.program.calls):
-            if call.body.name == "head" and not head:
+            gives = self._gives(call)
+            if gives is None or (call.body.name == "head" and not head):
                 continue
             inputs = {v.name: values[name] for v, name in zip(call.body.inputs, call.takes, strict=True)}
             outputs, self._states[index] = self._numeric.run(
                 call.body, inputs, self._weights[index], self._states[index], self._position
             )
-            values.update(zip(call.gives, (outputs[v.name] for v in call.body.outputs), strict=True))
+            values.update(zip(gives, (outputs[v.name] for v in call.body.outputs), strict=True))
+            self._note_chosen(gives, values)
         self._position += 1
         if not head:
             return None
         self.best = int(backend.numpy(values["token"]).ravel()[0])
         logits = backend.numpy(values["logits"]).reshape(-1)[: self.model.config.vocabulary]
         return logits.astype(np.float32, copy=False)
+
+    def _gives(self, call: Call) -> tuple[str, ...] | None:
+        """Names of what ``call`` yields; None for an expert that the token at hand does not meet."""
+        if call.expert is None:
+            return call.gives
+        _, chosen = self.routing[-1]
+        return (call.expert.slot(chosen.index(call.expert.number)),) if call.expert.number in chosen else None
+
+    def _note_chosen(self, gives: tuple[str, ...], values: dict[str, Any]) -> None:
+        """Remember which experts the token meets in the layer that has just chosen them."""
+        name = next((name for name in gives if name.endswith(f".{CHOSEN}")), None)
+        if name is not None:
+            layer, chosen = int(name.split(".")[1]), self._numeric.backend.numpy(values[name]).ravel()
+            self.routing = (*self.routing, (layer, tuple(chosen.tolist())))
+            self.met[layer][chosen] += 1
 
     def stream(self, prompt_ids: Sequence[int], tokens: int, sampling: Sampling | None = None) -> Iterator[Decoded]:
         """Decode up to ``tokens`` new tokens one by one; stops behind an end-of-sequence token.
@@ -176,14 +200,15 @@ class Session:
             )
         generator = np.random.default_rng(sampling.seed)
         self.reset()
-        self.prefill_timings = [self._time("prefill", position) for position in range(len(prompt_ids) - 1)]
-        for token in prompt_ids[:-1]:
+        self.prefill_timings = []
+        for position, token in enumerate(prompt_ids[:-1]):
             self._timed_step(token, head=False)
+            self.prefill_timings.append(self._time("prefill", position))
         token, pattern = prompt_ids[-1], 0
-        for _ in range(tokens):
-            timing = self._time("decode", self._position, pattern)
+        for position in range(self._position, self._position + tokens):
             logits = self._timed_step(token)
             assert logits is not None
+            timing = self._time("decode", position, pattern)
             token = self.best if sampling.greedy else _draw(logits, generator, sampling)
             pattern = timing.end
             yield Decoded(token, logits, timing)
@@ -216,11 +241,12 @@ class Session:
             dict(self.seconds),
             self.spec.clock_hz,
             self.precision.activations,
+            {layer: met.copy() for layer, met in self.met.items()},
         )
 
     def _time(self, engine: str, position: int, start: int = 0) -> TokenTiming:
         started = perf_counter()
-        timing = self._engines[engine].token(position, start)
+        timing = self._engines[engine].token(position, start, self.routing)
         self.seconds["timing"] += perf_counter() - started
         return timing
 
@@ -272,7 +298,7 @@ def _draw(logits: np.ndarray, generator: np.random.Generator, sampling: Sampling
 
 def _without_head(program: Program) -> Program:
     """The program of a prompt's token whose logits nobody needs: no head, and no move to it."""
-    last = max(i for i, step in enumerate(program.steps) if isinstance(step, Call) and step.body.name == "layer")
+    last = max(i for i, step in enumerate(program.steps) if isinstance(step, Call) and step.body.name != "head")
     return Program(f"{program.name} prefill", program.steps[: last + 1], program.defects)
 
 
@@ -289,6 +315,7 @@ def map_model(
     shape: tuple[int, int] | None = None,
     on_host: bool = False,
     defects: Defects | None = None,
+    experts: str = "sharded",
     engine: str = "timing",
     progress: Progress | None = None,
     on_cycles: Cycles | None = None,
@@ -298,7 +325,8 @@ def map_model(
 
     ``positions`` is the number of tokens that the KV cache holds (default: 256, or the model's context if shorter);
     ``shape`` fixes (rows, columns) of the shared region, or of each layer's; ``on_host`` lets the host sample; regions
-    and routes keep out of ``defects``.
+    and routes keep out of ``defects``. ``experts`` are cut over all PEs of their layer's region ("sharded"), or have
+    a region each ("regions", with the mapping "pipeline").
     ``dtype`` is that of the numbers on the PEs: "float32", "float16", "bfloat16", "int8" or "int4" (weights alone), or
     a :class:`wse_emu.Precision`.
     ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
@@ -324,6 +352,7 @@ def map_model(
         shape,
         dtype,
         defects=defects or Defects(),
+        experts=experts,
     )
     started = perf_counter()
     plan = make_plan(mapping, request)

@@ -1,5 +1,7 @@
 """Placement problems of mapped models."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from wse_emu.engines.timing import BodyClock
@@ -13,7 +15,8 @@ from wse_emu.program import Body, Call, Program, memory
 def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementProblem:
     """Where the regions of a pipeline lie: embedding and head, then layer by layer, and the hidden state from one on.
 
-    ``position`` is that of the token that is timed (None: half the context). Its ``clock`` is the timing engine's.
+    ``position`` is that of the token that is timed (None: half the context). Its ``clock`` is the timing engine's,
+    unless experts have regions of their own: then ways are charged by hops and wavelets.
     """
     request, rows = pipeline.request, pipeline.rows
     position = request.positions // 2 if position is None else position
@@ -25,7 +28,10 @@ def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementP
         cycles = sum(alone_cycles(pipeline, call.body, slots) for call in calls)
         return Shape(calls[0].region.width, rows, float(cycles), held)
 
-    of_kind = {kind: shape(calls[-1:]) for kind, calls in pipeline.layer_steps.items()}
+    width, height = pipeline.widths[-1], pipeline.height  # with the layer's experts, where they have regions
+    of_kind = {
+        kind: replace(shape(calls[-1:]), width=width, height=height) for kind, calls in pipeline.layer_steps.items()
+    }
     shapes = [shape(ends), *(of_kind[request.config.kind(i)] for i in range(request.config.layers))]
     names = ["embedding and head", *(f"layer {i}" for i in range(request.config.layers))]
     hidden = pipeline.hidden.wavelets * rows
@@ -40,7 +46,7 @@ def layer_problem(pipeline: Pipeline, position: int | None = None) -> PlacementP
         objective=Objective(hop_wavelets=0.0, cycles=1.0),
         charges=Charges.of(request.spec),
         sram_bytes=request.spec.sram_bytes,
-        clock=TokenClock(pipeline, position),
+        clock=None if pipeline.beside is not None else TokenClock(pipeline, position),
         dead_links=request.defects.links,
     )
 

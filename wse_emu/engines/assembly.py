@@ -1,6 +1,5 @@
 """From a program's steps to what the machine runs: routes with colors, and the PEs' instructions, step after step."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.fabric.routes import allocate_colors, check_route
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import Body, Call, Host, Local, Overlap, Program, Shift, Transfer
+from wse_emu.program import Body, Call, Host, Local, Overlap, Program, Routing, Shift, Transfer
 
 
 def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
@@ -23,26 +22,30 @@ def assemble_body(body: Body, spec: WaferSpec, slots: int = 1) -> FabricProgram:
     return assemble(Program(body.name, (Call(body, Region(0, 0, body.cols, body.rows), (), ()),)), spec, slots)
 
 
-def assemble(program: Program, spec: WaferSpec, slots: int) -> FabricProgram:
+def assemble(program: Program, spec: WaferSpec, slots: int, routing: Routing = ()) -> FabricProgram:
     """One token of ``program`` with ``slots`` KV-cache slots in use, for the wavelet engine.
 
+    ``routing`` says which experts it meets, where these have regions of their own; the others' PEs have nothing to do,
+    and routes are those of this token alone.
     Raises WseError for a region off the wafer or over a defect, a route that cannot work (kernel and PE are named), or
     more colors than the fabric has.
     """
-    return _Assembler(program, spec, slots).build()
+    return _Assembler(program, spec, slots, routing).build()
 
 
 class _Assembler:
-    def __init__(self, program: Program, spec: WaferSpec, slots: int) -> None:
-        self.program, self.spec, self.slots = program, spec, slots
+    def __init__(self, whole: Program, spec: WaferSpec, slots: int, routing: Routing) -> None:
+        self.program = program = whole.routed(routing)
+        self.spec, self.slots = spec, slots
+        self.regions = tuple(dict.fromkeys(call.region for call in whole.calls))
         self.mesh = mesh = Mesh.from_spec(spec, defects=program.defects)
-        for call in program.calls:
+        for call in whole.calls:
             mesh.check_region(call.region, f"body {call.body.name} of {program.name}")
         self.channels: Channels = program_channels(program)
         self.moves = {move: move_routes(move, mesh) for move in program.steps if isinstance(move, Transfer)}
         routes = [route for held in (*self.channels.values(), *self.moves.values()) for route in held]
         routes = list({route.name: route for route in routes}.values())
-        self.box = _box([call.region for call in program.calls] + [route.region for route in routes])
+        self.box = _box([*self.regions, *(route.region for route in routes), *_ways(whole, mesh)])
         for route in routes:
             check_route(route, mesh)
         self.color = allocate_colors(routes, spec)
@@ -67,11 +70,11 @@ class _Assembler:
 
     def _by_region(self) -> dict[Region, list[Call | Transfer]]:
         """What every region does, in order; a move belongs to two."""
-        found: dict[Region, list[Call | Transfer]] = defaultdict(list)
+        found: dict[Region, list[Call | Transfer]] = {region: [] for region in self.regions}
         for step in self.program.steps:
             regions = [step.region] if isinstance(step, Call) else [step.source, step.target]
             for region in regions:
-                found[region].append(step)
+                found.setdefault(region, []).append(step)
         return found
 
     def _script(self, region: Region, steps: Iterable[Call | Transfer]) -> None:
@@ -179,6 +182,14 @@ class _Assembler:
             colors[color].outputs[0][where] |= route.outputs
             names[color].append(route.name)
         return colors, [f"color {i} ({held[0]}{', …' if held[1:] else ''})" for i, held in enumerate(names)]
+
+
+def _ways(whole: Program, mesh: Mesh) -> list[Region]:
+    """What other tokens' moves cross, so that all tokens have one box; without defects they stay between regions."""
+    if not (whole.experts and whole.defects):
+        return []
+    moves = (step for step in whole.steps if isinstance(step, Transfer))
+    return [route.region for move in moves for route in move_routes(move, mesh)]
 
 
 def _box(regions: list[Region]) -> Region:

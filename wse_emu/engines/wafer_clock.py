@@ -1,5 +1,6 @@
 """The timing of whole tokens: bodies run once for every layer that looks alike, and once for all tokens that do."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,7 +13,7 @@ from wse_emu.engines.timing import BodyClock, seam_delays
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import Body, Call, Program, Transfer
+from wse_emu.program import Body, Call, Program, Routing, Transfer
 
 Clocks = dict[Region, np.ndarray]
 
@@ -39,6 +40,8 @@ class TokenTiming:
     """Which of the engine's remembered clock patterns the token leaves."""
     modelled_cycles: int | None = None
     """What the timing model says, where ``cycles`` are exact."""
+    routing: Routing = ()
+    """Experts that the token met, where they have regions of their own."""
 
 
 @dataclass
@@ -69,17 +72,25 @@ class TimingEngine:
         for region in regions:
             self.mesh.check_region(region, program.name)
         zero = {region: np.zeros((region.height, region.width), dtype=np.int64) for region in regions}
-        self._patterns: list[Clocks] = [zero]
+        self._patterns: dict[int, Clocks] = {0: zero}
         self._bodies: dict[tuple[Body, int, object], list[tuple[np.ndarray, BodyClock]]] = {}
         self._tokens: dict[tuple[int, int], TokenTiming] = {}
         self._heights = {call.region.height for call in program.calls}
 
-    def token(self, position: int, start: int = 0) -> TokenTiming:
-        """Time the token at ``position``; ``start`` is the clock pattern that the token before left (its ``end``)."""
+    def token(self, position: int, start: int = 0, routing: Routing = ()) -> TokenTiming:
+        """Time the token at ``position``; ``start`` is the clock pattern that the token before left (its ``end``).
+
+        Where experts have regions of their own, ``routing`` says which of them the token meets; hardly two tokens meet
+        the same ones, so nothing is kept of them but the last pattern, and the one that all start from.
+        """
         (height,) = self._heights
         key = (position // height + 1, start)
+        if self.program.experts:
+            timing = self._run(*key, routing)
+            self._patterns = {number: self._patterns[number] for number in (0, timing.end)}
+            return timing
         if key not in self._tokens:
-            self._tokens[key] = self._run(*key)
+            self._tokens[key] = self._run(*key, ())
         return self._tokens[key]
 
     def clocks(self, timing: TokenTiming) -> np.ndarray:
@@ -98,9 +109,11 @@ class TimingEngine:
         for timing, tokens in counts.values():
             for region, ran, calls in timing.crossings:
                 total[:, region.y : region.bottom, region.x : region.right] += ran.links * (tokens * calls)
-        for move in self.program.steps:
-            if isinstance(move, Transfer):
-                _count_move(total, move, self.mesh, len(timings))
+        routings = Counter(timing.routing for timing in timings)
+        for routing, tokens in routings.items():
+            for move in self.program.routed(routing).steps:
+                if isinstance(move, Transfer):
+                    _count_move(total, move, self.mesh, tokens)
         return total
 
     def advance(self, steps: Sequence[Call | Transfer], clocks: Clocks, slots: int) -> int:
@@ -116,15 +129,16 @@ class TimingEngine:
             else:
                 self._move(run, step)
 
-    def _run(self, slots: int, start: int) -> TokenTiming:
+    def _run(self, slots: int, start: int, routing: Routing) -> TokenTiming:
         run = _Run({region: clock.copy() for region, clock in self._patterns[start].items()})
         run.latest = begin = max(int(clock.max()) for clock in run.clocks.values())
-        self._advance(run, self.program.steps, slots)
+        self._advance(run, self.program.routed(routing).steps, slots)
         return TokenTiming(
             run.latest - begin,
             run.kernel_cycles,
             tuple((region, ran, calls) for (region, _), (ran, calls) in run.crossings.items()),
             self._remember(run.clocks),
+            routing=routing,
         )
 
     def _call(self, run: _Run, call: Call, slots: int) -> None:
@@ -193,11 +207,12 @@ class TimingEngine:
         """The number of this clock pattern, taken relative to its earliest PE."""
         first = min(int(clock.min()) for clock in clocks.values())
         pattern = {region: clock - first for region, clock in clocks.items()}
-        for index, known in enumerate(self._patterns):
+        for index, known in self._patterns.items():
             if all(np.array_equal(known[region], clock) for region, clock in pattern.items()):
                 return index
-        self._patterns.append(pattern)
-        return len(self._patterns) - 1
+        index = max(self._patterns) + 1
+        self._patterns[index] = pattern
+        return index
 
 
 def _count_move(links: np.ndarray, move: Transfer, mesh: Mesh, times: int) -> None:

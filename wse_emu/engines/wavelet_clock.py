@@ -11,7 +11,7 @@ from wse_emu.engines.wavelet import Machine, Outcome
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.wafer import WaferSpec
-from wse_emu.program import Program
+from wse_emu.program import Program, Routing
 
 Progress = Callable[[int, int], None]
 """(cycles done, cycles that the timing model expects)"""
@@ -31,13 +31,16 @@ class WaveletClock:
         self.model = TimingEngine(program, spec)
         (self._height,) = {call.region.height for call in program.calls}
         self._patterns: list[tuple[np.ndarray | None, int]] = [(None, 0)]
-        self._fabric: dict[int, FabricProgram] = {}
-        self._tokens: dict[tuple[int, int], TokenTiming] = {}
+        self._fabric: dict[tuple[int, Routing], FabricProgram] = {}
+        self._tokens: dict[tuple[int, int, Routing], TokenTiming] = {}
         self.recorded: tuple[FabricProgram, Outcome] | None = None
 
-    def token(self, position: int, start: int = 0) -> TokenTiming:
-        """Time the token at ``position``; ``start`` is the clock pattern that the token before left (its ``end``)."""
-        key = (position // self._height + 1, start)
+    def token(self, position: int, start: int = 0, routing: Routing = ()) -> TokenTiming:
+        """Time the token at ``position``; ``start`` is the clock pattern that the token before left (its ``end``).
+
+        ``routing`` says which experts it meets, where these have regions of their own.
+        """
+        key = (position // self._height + 1, start, routing if self.program.experts else ())
         if key not in self._tokens:
             self._tokens[key] = self._run(*key, position)
         return self._tokens[key]
@@ -60,12 +63,12 @@ class WaveletClock:
                 total[:, region.y : region.bottom, region.x : region.right] += ran.links * calls
         return total
 
-    def _run(self, slots: int, start: int, position: int) -> TokenTiming:
-        if slots not in self._fabric:
-            self._fabric[slots] = assemble(self.program, self.spec, slots)
-        program = self._fabric[slots]
+    def _run(self, slots: int, start: int, routing: Routing, position: int) -> TokenTiming:
+        if (slots, routing) not in self._fabric:
+            self._fabric[slots, routing] = assemble(self.program, self.spec, slots, routing)
+        program = self._fabric[slots, routing]
         before, modelled_start = self._patterns[start]
-        modelled = self.model.token(position, modelled_start)
+        modelled = self.model.token(position, modelled_start, routing)
         begin = 0 if before is None else int(before[program.starts >= 0].max())
         recorder = self.recorder if self.recorded is None else None
         machine = Machine(program, before, recorder=recorder)
@@ -78,6 +81,7 @@ class WaveletClock:
             ((Region(*program.corner, program.cols, program.rows), outcome, 1),),
             self._remember(outcome.clock, program, modelled.end),
             modelled.cycles,
+            routing,
         )
 
     def _shown(self, expected: int) -> Callable[[int], None] | None:

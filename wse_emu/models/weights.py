@@ -178,6 +178,7 @@ class Weights(Mapping[str, FloatArray]):
         self._table = table
         self._shapes: dict[str, Shape] = {}
         self._tensors: dict[str, StoredTensor] = {}
+        self._pieces: dict[str, list[StoredTensor]] = {}
         for name, shape in tensor_shapes(config):
             self._tensors[name] = self._find(tensors, name, shape, config)
             self._shapes[name] = shape
@@ -199,7 +200,18 @@ class Weights(Mapping[str, FloatArray]):
     def __getitem__(self, name: str) -> FloatArray:
         shape = self._shapes[self._known(name)]
         values = self._tensors[name].read()
-        values = values.T if self._table.turns(name, shape) else values
+        return self._checked(name, values.T if self._table.turns(name, shape) else values, shape)
+
+    def expert(self, name: str, number: int) -> FloatArray:
+        """What of the tensor ``name`` of all experts is that of expert ``number``, alone where it is stored so."""
+        shape = self._shapes[self._known(name)][1:]
+        if name not in self._pieces:
+            whole: FloatArray = self[name]
+            return np.ascontiguousarray(whole[number])
+        values = self._pieces[name][number].read()
+        return self._checked(name, values.T if self._table.turns(name, shape) else values, shape)
+
+    def _checked(self, name: str, values: FloatArray, shape: Shape) -> FloatArray:
         values = np.ascontiguousarray(values, dtype=np.float32)
         if self._table.norms_from_one and name.endswith("norm"):
             values = values + 1
@@ -228,9 +240,10 @@ class Weights(Mapping[str, FloatArray]):
 
     def _find(self, tensors: Mapping[str, StoredTensor], name: str, shape: Shape, config: ModelConfig) -> StoredTensor:
         pieces = self._table.pieces(name, shape)
-        if len(pieces) == 1 and "{expert}" not in self._table.stored_name(name):
+        if "{expert}" not in self._table.stored_name(name):
             return self._piece(tensors, pieces[0], name, shape, config)
         parts = [self._piece(tensors, piece, name, shape[1:], config) for piece in pieces]
+        self._pieces[name] = parts
         turns = self._table.turns(name, shape[1:])
 
         def read() -> FloatArray:

@@ -1,6 +1,6 @@
 """The dataflow program that kernels emit and engines interpret: layouts, values, steps, and the builder."""
 
-from wse_emu.program.body import Body, Call, Program, Transfer
+from wse_emu.program.body import Body, Call, Expert, Program, Routing, Transfer
 from wse_emu.program.builder import Builder
 from wse_emu.program.layout import Layout, from_blocks, to_blocks
 from wse_emu.program.memory import Memory, memory
@@ -15,6 +15,7 @@ __all__ = [
     "Broadcast",
     "Builder",
     "Call",
+    "Expert",
     "Host",
     "Layout",
     "Local",
@@ -23,6 +24,7 @@ __all__ = [
     "Phase",
     "Program",
     "Reduce",
+    "Routing",
     "Schedule",
     "Shift",
     "Step",

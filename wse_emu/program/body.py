@@ -4,7 +4,8 @@ A layer's body is emitted once and called for every layer that looks like it, ea
 region: engines compile and time it once.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from wse_emu.fabric.defects import Defects
@@ -45,6 +46,22 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Expert:
+    """Marks steps that only tokens take which the router of a layer sends to its expert ``number``."""
+
+    layer: int
+    number: int
+
+    def slot(self, place: int) -> str:
+        """The program's name for the output of the layer's chosen expert that is ``place``-th best."""
+        return f"layers.{self.layer}.slot.{place}"
+
+
+Routing = tuple[tuple[int, tuple[int, ...]], ...]
+"""(layer, experts that a token meets there, the best first), layer after layer."""
+
+
+@dataclass(frozen=True)
 class Call:
     """Run ``body`` on ``region``.
 
@@ -57,6 +74,8 @@ class Call:
     takes: tuple[str, ...]
     gives: tuple[str, ...]
     prefix: str = ""
+    expert: Expert | None = None
+    """Whose step it is; None: every token's. What it gives then takes the name of its slot."""
 
     def __str__(self) -> str:
         weights = f" with {self.prefix}*" if self.prefix else ""
@@ -78,6 +97,9 @@ class Transfer:
     source: Region
     target: Region
     kernel: str = "move"
+    expert: Expert | None = None
+    """Whose step it is; None: every token's. With ``back`` it moves what the expert gives."""
+    back: bool = False
 
     def __str__(self) -> str:
         return f"move {self.name} from {self.source} to {self.target}  # {self.kernel}"
@@ -100,5 +122,35 @@ class Program:
     def calls(self) -> tuple[Call, ...]:
         return tuple(step for step in self.steps if isinstance(step, Call))
 
+    @cached_property
+    def experts(self) -> dict[int, int]:
+        """How many experts have steps of their own, by layer; empty where every token takes all steps."""
+        found: dict[int, set[int]] = {}
+        for call in self.calls:
+            if call.expert is not None:
+                found.setdefault(call.expert.layer, set()).add(call.expert.number)
+        return {layer: len(numbers) for layer, numbers in found.items()}
+
+    def routed(self, routing: Routing) -> "Program":
+        """What a token does that meets these experts."""
+        if not self.experts:
+            return self
+        return Program(self.name, tuple(_taken(self.steps, routing)), self.defects)
+
     def __str__(self) -> str:
         return "\n\n".join([*map(str, self.bodies), f"program {self.name}\n" + "\n".join(f"  {s}" for s in self.steps)])
+
+
+def _taken(steps: tuple[Call | Transfer, ...], routing: Routing) -> Iterator[Call | Transfer]:
+    """The steps of all tokens and of the chosen experts, whose outputs bear the names of their slots."""
+    places = {(layer, number): place for layer, chosen in routing for place, number in enumerate(chosen)}
+    for step in steps:
+        if step.expert is None:
+            yield step
+            continue
+        place = places.get((step.expert.layer, step.expert.number))
+        if place is not None and isinstance(step, Call):
+            yield replace(step, gives=(step.expert.slot(place),))
+        elif place is not None:
+            assert isinstance(step, Transfer)
+            yield replace(step, name=step.expert.slot(place)) if step.back else step

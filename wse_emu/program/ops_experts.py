@@ -170,6 +170,13 @@ OPS["weigh"] = Op(
 """Rows of x (active, out), each times its weight (active,)."""
 
 
+OPS["add_scaled"] = Op(
+    lambda values, _a: (like(values[0]),),
+    lambda _v, outputs, _a, _s: (Work("fma", outputs[0].block_elements),),
+    lambda _m, attributes, x, y, weights: (x + y * weights[..., attributes["place"], None],),
+)
+"""X + y · weights[place]."""
+
 # Partial sums of the chosen plus those of the shared expert, times σ(gate) where there is a gate (1,)
 
 

@@ -47,6 +47,7 @@ class DecodeOptions:
     tokens: int
     wafer: str
     mapping: str
+    experts: str
     placement: str
     grid: tuple[int, int] | None
     reduce: str
@@ -138,6 +139,7 @@ def _session(
             wafer=wafer[0],
             defects=wafer[1],
             mapping=options.mapping,
+            experts=options.experts,
             placement=options.placement,
             reduce=options.reduce,
             dtype=options.dtype,
@@ -213,6 +215,7 @@ def _report(
         "model": session.model.name,
         "mapping": session.plan.mapping,
         "placement": session.plan.placement,
+        "experts_lie": options.experts,
         "reduce": options.reduce,
         "backend": options.backend,
         "engine": options.engine,

@@ -13,7 +13,7 @@ from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.routes import allocate_colors
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
-from wse_emu.program import Memory
+from wse_emu.program import Memory, Program
 
 LEVELS = {"timing": "timing model", "wavelet": "cycle-exact"}
 """How the wafer's figures were obtained, by engine; the tokens themselves are computed."""
@@ -35,7 +35,8 @@ def summary(result: Result, spec: WaferSpec, plan: Plan, rates: list[GpuRate], f
         "max_link_wavelets": int(result.links.max()),
         "busiest_link": busiest_link(result.links),
         "sram": sram(plan.memory),
-        "colors": colors(plan, spec),
+        "colors": colors(plan.program.routed(result.tokens[-1].timing.routing), spec),
+        "experts": experts_load(result.met),
         "regions": {name: asdict(region) for name, region in plan.regions.items()},
         "defects": {"pes": len(plan.program.defects.pes), "links": len(plan.program.defects.links)},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
@@ -59,16 +60,23 @@ def sram(memory: Memory) -> dict[str, Any]:
     }
 
 
-def colors(plan: Plan, spec: WaferSpec) -> dict[str, Any]:
-    """Colors that all routes take, of those that the runtime leaves; None if they are too few."""
+def experts_load(met: dict[int, np.ndarray]) -> dict[str, Any] | None:
+    """Tokens that each expert met, by layer, and how uneven that is; None for a model without experts."""
+    if not met:
+        return None
+    layers = [
+        {"layer": layer, "tokens": tokens.tolist(), "max_over_mean": float(tokens.max() / max(tokens.mean(), 1e-300))}
+        for layer, tokens in met.items()
+    ]
+    return {"layers": layers, "max_over_mean": max(layer["max_over_mean"] for layer in layers)}
+
+
+def colors(program: Program, spec: WaferSpec) -> dict[str, Any]:
+    """Colors that all routes of a token take, of those that the runtime leaves; None if they are too few."""
     available = spec.colors - spec.runtime_colors
     try:
         used = len(
-            set(
-                allocate_colors(
-                    program_routes(plan.program, Mesh.from_spec(spec, defects=plan.program.defects)), spec
-                ).values()
-            )
+            set(allocate_colors(program_routes(program, Mesh.from_spec(spec, defects=program.defects)), spec).values())
         )
     except WseError as error:
         return {"used": None, "available": available, "note": str(error)}

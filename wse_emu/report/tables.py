@@ -23,7 +23,8 @@ def decode_table(report: Summary) -> Table:
 def _title(report: Summary) -> str:
     wafer = report["wafer"]
     where = f"{wafer['name']} ({wafer['columns']}×{wafer['rows']} PEs, {wafer['clock_hz'] / 1e9:g} GHz)"
-    return f"{report['model']} on {where}, mapping {report['mapping']}"
+    experts = "" if report["experts"] is None else f", experts {report['experts_lie']}"
+    return f"{report['model']} on {where}, mapping {report['mapping']}{experts}"
 
 
 def _rates(table: Table, report: Summary) -> None:
@@ -63,6 +64,7 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_row("wavelet-hops per token", f"{report['wavelet_hops'] / tokens:,.0f}", "counted per link")
     where = f"leaving PE ({link['x']},{link['y']}) to the {_WAYS[link['towards']]}"
     table.add_row("busiest link per token", f"{link['wavelets'] / tokens:,.0f} wavelets", where)
+    _experts(table, report)
     colors = report["colors"]
     found = (
         f"{colors['used']} of {colors['available']}" if colors["used"] is not None else f"over {colors['available']}"
@@ -83,6 +85,16 @@ def _resources(table: Table, report: Summary) -> None:
     table.add_row("this machine", f"{passes / seconds['decode']:,.1f} tokens/s", f"measured, {report['backend']}")
     for name, value in seconds.items():
         table.add_row(f"  {name}", f"{value:.2f} s", "")
+
+
+def _experts(table: Table, report: Summary) -> None:
+    """The layer whose experts are least evenly met."""
+    if report["experts"] is None:
+        return
+    worst = max(report["experts"]["layers"], key=lambda layer: layer["max_over_mean"])
+    tokens, busiest = worst["tokens"], max(worst["tokens"])
+    where = f"expert {tokens.index(busiest)} of layer {worst['layer']} met {busiest:,} tokens"
+    table.add_row("busiest expert", f"{worst['max_over_mean']:.2f} × the mean", where)
 
 
 _WAYS = {"E": "east", "W": "west", "N": "north", "S": "south"}

@@ -1,0 +1,158 @@
+"""Experts on regions of their own: the same tokens, moves that follow the routing, and who met how many tokens."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.oracle import random_models
+from tests.oracle.reference import assert_agrees, greedy
+from wse_emu.decode import Session, map_model
+from wse_emu.errors import WseError
+from wse_emu.models import Model, load_model
+from wse_emu.program import Transfer
+
+PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
+FAST = ("qwen2_moe", "gpt_oss")
+
+
+def loaded(name: str, folder: Path) -> Model:
+    return load_model(str(random_models.saved(random_models.make(name), folder / name)))
+
+
+def apart(model: Model, shape: tuple[int, int] | None, **options: object) -> Session:
+    given = {"positions": 40, "mapping": "pipeline", "experts": "regions", "shape": shape} | options
+    return map_model(model, **given)  # type: ignore[arg-type]
+
+
+def check(name: str, folder: Path, tokens: int, shape: tuple[int, int] | None, **options: object) -> None:
+    expected = greedy(random_models.make(name), PROMPT, tokens)
+    result = apart(loaded(name, folder), shape, **options).decode(PROMPT, tokens)
+    assert_agrees(result.token_ids, result.logits, expected)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_experts_on_regions_write_the_tokens_of_transformers(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, 6, (7, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", random_models.MIXTURES)
+@pytest.mark.parametrize("shape", [None, (6, 11), (13, 4)])
+def test_experts_on_regions_write_32_tokens_of_transformers(
+    name: str, shape: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    check(name, tmp_path, 32, shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_experts_on_regions_round_as_sharded_ones_do(dtype: str, tmp_path: Path) -> None:
+    """Other orders of additions, in 16 bits."""
+    model = loaded("mixtral", tmp_path)
+    logits = [
+        map_model(model, positions=20, mapping="pipeline", shape=(7, 5), dtype=dtype, experts=lie).decode(PROMPT, 1)
+        for lie in ("sharded", "regions")
+    ]
+    assert np.abs(logits[0].logits - logits[1].logits).max() < 0.05
+
+
+def test_an_expert_is_met_as_often_as_in_transformers(tmp_path: Path) -> None:
+    """By the router's logits there, of the prompt and of all new tokens but the last."""
+    import torch
+
+    original, model = random_models.make("mixtral"), loaded("mixtral", tmp_path)
+    found = {
+        lie: map_model(model, positions=20, mapping="pipeline", experts=lie, shape=(5, 4)).decode(PROMPT, 6)
+        for lie in ("sharded", "regions")
+    }
+    ids = PROMPT + found["regions"].token_ids[:-1]
+    with torch.no_grad():
+        logits = original(input_ids=torch.tensor([ids]), output_router_logits=True).router_logits
+    experts = model.config.experts
+    assert experts is not None
+    for layer, rows in enumerate(logits):
+        chosen = rows.reshape(len(ids), -1).topk(experts.active, dim=-1).indices.numpy()
+        expected = np.bincount(chosen.ravel(), minlength=experts.count)
+        for result in found.values():
+            np.testing.assert_array_equal(result.met[layer], expected)
+
+
+def test_wavelets_go_to_the_experts_that_a_token_meets_and_back(tmp_path: Path) -> None:
+    """Hops by hand: along the rows from the layer's region to the far end of the expert's, and the way back."""
+    session = apart(loaded("olmoe", tmp_path), (7, 5))
+    result = session.decode(PROMPT, 4)
+    program = session.plan.program
+    total = 0
+    for decoded in result.tokens:
+        moved: dict[tuple[int, int], int] = {}
+        for step in program.routed(decoded.timing.routing).steps:
+            if isinstance(step, Transfer) and step.expert is not None:
+                place = (step.expert.layer, step.expert.number)
+                moved[place] = moved.get(place, 0) + 1
+                total += sum(_hops(step, row) for row in range(step.source.height)) * step.value.wavelets
+        met = {(layer, number) for layer, chosen in decoded.timing.routing for number in chosen}
+        assert moved == dict.fromkeys(met, 2), "one move there, one back, for the experts met and no others"
+    kept = [d.timing for d in result.tokens]
+    without = session.clock.links([])
+    assert not without.any()
+    bodies = sum(int(links.sum()) * calls for timing in kept for _, links, calls in timing.crossings)
+    plain = sum(
+        sum(_hops(step, row) for row in range(step.source.height)) * step.value.wavelets * len(kept)
+        for step in program.steps
+        if isinstance(step, Transfer) and step.expert is None
+    )
+    assert int(result.links.sum()) == bodies + plain + total
+
+
+def _hops(move: Transfer, row: int) -> int:
+    """Links of one row's way: along y in the column that it leaves by, then over the target's row, every link once."""
+    columns = {move.source.x + row % move.source.width, move.source.right - 1 - row % move.source.width}
+    ways = []
+    for x in columns:
+        ends = [x, move.target.x, move.target.right - 1]
+        ways.append(abs(move.target.y - move.source.y) + max(ends) - min(ends))
+    from wse_emu.engines.moves import move_plan
+
+    plan = move_plan(move.source, move.target)
+    assert int(plan.columns[row]) in columns
+    return ways[list(columns).index(int(plan.columns[row]))]
+
+
+@pytest.mark.parametrize("name", [pytest.param("qwen2_moe", marks=pytest.mark.slow), "mixtral"])
+def test_both_engines_time_a_routed_token_alike(name: str, tmp_path: Path) -> None:
+    """Streams of two experts share the links home; the timing engine takes each as if it had them alone."""
+    session = apart(loaded(name, tmp_path), (5, 4), engine="wavelet")
+    result = session.decode(PROMPT[:2], 2)
+    assert result.modelled_cycles_per_token == pytest.approx(result.cycles_per_token, rel=0.01)
+    timed = apart(loaded(name, tmp_path), (5, 4)).decode(PROMPT[:2], 2)
+    np.testing.assert_array_equal(timed.links, result.links)
+
+
+def test_more_experts_at_once_than_there_are_colors_is_one_clear_line(tmp_path: Path) -> None:
+    """Each takes a channel there and one back; the numbers need none."""
+    session = apart(loaded("qwen2_moe-normed", tmp_path), (7, 5), engine="wavelet")
+    with pytest.raises(WseError, match="the routes need more than the 21 colors"):
+        session.decode(PROMPT[:1], 1)
+
+
+def test_every_expert_has_its_own_bytes(tmp_path: Path) -> None:
+    model = loaded("qwen3_moe", tmp_path)
+    plan = apart(model, (7, 5)).plan
+    calls = [call for call in plan.program.calls if call.expert is not None]
+    assert len({call.region for call in calls}) == len(calls) == 2 * 9
+    experts = model.config.experts
+    assert experts is not None
+    for call in calls:
+        assert plan.memory.by_region[call.region]["weights"] == sum(v.block_bytes for v in call.body.weights)
+    homes = [call for call in plan.program.calls if call.body.name == "layer"]
+    assert all("experts_down" not in {v.name for v in call.body.weights} for call in homes)
+
+
+def test_regions_are_refused_where_there_are_none(tmp_path: Path) -> None:
+    model = loaded("olmoe", tmp_path)
+    for options in ({"mapping": "shared", "experts": "regions"}, {"mapping": "pipeline", "experts": "apart"}):
+        with pytest.raises(WseError, match=r"works?$"):
+            map_model(model, **options)  # type: ignore[arg-type]
+    with pytest.raises(WseError, match="mini has no room"):
+        apart(model, (9, 13), wafer="mini")
