@@ -96,7 +96,7 @@ def test_wavelets_go_to_the_experts_that_a_token_meets_and_back(tmp_path: Path) 
     kept = [d.timing for d in result.tokens]
     without = session.clock.links([])
     assert not without.any()
-    bodies = sum(int(links.sum()) * calls for timing in kept for _, links, calls in timing.crossings)
+    bodies = sum(int(ran.links.sum()) * calls for timing in kept for _, ran, calls in timing.crossings)
     plain = sum(
         sum(_hops(step, row) for row in range(step.source.height)) * step.value.wavelets * len(kept)
         for step in program.steps

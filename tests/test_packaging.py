@@ -94,9 +94,18 @@ def test_dependencies_have_a_lower_bound_and_no_pin(requirement: Requirement) ->
     assert not operators & {"==", "===", "~="}, f"{requirement} must not be pinned"
 
 
-def test_types_and_presets_are_shipped() -> None:
+def test_types_presets_and_the_page_are_shipped() -> None:
     data = PROJECT["tool"]["setuptools"]["package-data"]
     assert data["wse_emu"] == ["py.typed"]
-    presets = ROOT / "wse_emu" / "hardware" / "presets"
-    shipped = {path for pattern in data["wse_emu.hardware.presets"] for path in presets.glob(pattern)}
-    assert {path for path in presets.iterdir() if path.is_file() and path.suffix != ".py"} <= shipped
+    for package in ("wse_emu.hardware.presets", "wse_emu.report.page"):
+        folder = ROOT.joinpath(*package.split("."))
+        shipped = {path for pattern in data[package] for path in folder.glob(pattern)}
+        code = {".py", ".pyc"}
+        assert {path for path in folder.rglob("*") if path.is_file() and path.suffix not in code} <= shipped
+
+
+def test_the_licence_of_what_is_vendored_lies_beside_it() -> None:
+    vendor = ROOT / "wse_emu" / "report" / "page" / "vendor"
+    for script in vendor.glob("*.js"):
+        name = script.name.split(".")[0]
+        assert "MIT License" in (vendor / f"{name}.LICENSE").read_text(encoding="utf-8")

@@ -21,6 +21,15 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'wavelets': " in printed
 
 
+def test_its_pictures_are_there_and_a_command_makes_them() -> None:
+    shown = set(re.findall(r"!\[[^]]+\]\((docs/pictures/\w+\.png)\)", README.read_text("utf-8")))
+    made = re.findall(r'take\(page, "(\w+)"', (README.parent / "benchmarks" / "readme_pictures.py").read_text("utf-8"))
+    assert shown == {f"docs/pictures/{name}.png" for name in made}
+    assert len(shown) == 3
+    for name in shown:
+        assert (README.parent / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_examples_gemv_is_a_kernel() -> None:
     from wse_emu.program import Builder, Layout
 

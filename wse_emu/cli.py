@@ -1,4 +1,4 @@
-"""The command line: `wse-emu decode`, `estimate`, `compare`, `place`, `validate`, … Thin: the library works."""
+"""The command line: `wse-emu decode`, `view`, `estimate`, `compare`, `place`, `validate`, … Thin: the library works."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def decode(  # noqa: PLR0917
     save_logits: Annotated[
         Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json and traffic.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json, traffic.png and report.html.")] = None,
     trace: Annotated[
         Path | None, typer.Option(help="Write the first token's wavelets and waits for Perfetto: FILE.json[.gz].")
     ] = None,
@@ -134,6 +134,19 @@ def decode(  # noqa: PLR0917
         defects, backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
+
+
+@app.command()
+def view(
+    runs: Annotated[list[Path], typer.Argument(help="One folder that `decode --out` wrote, or two to compare.")],
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file, and serve nothing.")] = None,
+    port: Annotated[int, typer.Option(help="On loopback; 0 picks a free one.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
+) -> None:
+    """Show a run, or two side by side, in a browser: the wafer down to a PE, the token, the GPUs."""
+    from wse_emu.report.page.serve import run_view
+
+    run_view(runs, html=html, port=port, open_browser=open_browser)
 
 
 @app.command()

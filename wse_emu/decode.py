@@ -23,6 +23,7 @@ from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
+from wse_emu.notebook import bars, card, wafer
 from wse_emu.program import Call, Program, Routing
 from wse_emu.program.precision import Precision, find_precision
 
@@ -105,6 +106,17 @@ class Result:
         count = len(self.tokens)
         return {name: sum(d.timing.cycles_by_kernel.get(name, 0) for d in self.tokens) / count for name in names}
 
+    def _repr_html_(self) -> str:
+        level = "timing model" if self.modelled_cycles_per_token is None else "cycle-exact"
+        rows = [
+            ("text", self.text or " ".join(map(str, self.token_ids)), "computed"),
+            ("decode", f"{self.tokens_per_second:,.0f} tokens/s", level),
+            ("cycles per token", f"{sum(self.cycles_per_token) / len(self.tokens):,.0f}", f"{level}, mean"),
+            ("wavelet-hops per token", f"{self.links.sum() / len(self.tokens):,.0f}", level),
+            ("prefill", f"{self.prefill_cycles:,} cycles", "timing model"),
+        ]
+        return card(f"{len(self.tokens)} decoded tokens", rows, bars(self.cycles_by_kernel, "cycles per token"))
+
 
 class Session:
     """A model mapped onto a wafer. Make one with :func:`map_model`."""
@@ -130,6 +142,18 @@ class Session:
         self._weights = self._load(progress)
         self.seconds["load"] = perf_counter() - started
         self.reset()
+
+    def _repr_html_(self) -> str:
+        memory, spec, plan = self.plan.memory, self.spec, self.plan
+        rows = [
+            ("wafer", f"{spec.name}, {spec.columns:,} × {spec.rows:,} PEs, {spec.clock_hz / 1e9:g} GHz", ""),
+            ("mapping", f"{plan.mapping}, {plan.placement}: {len(plan.regions)} regions", ""),
+            ("numbers", f"{self.precision.name}, room for {self.positions} positions", ""),
+            ("SRAM", f"{memory.used_bytes / 1e6:,.1f} of {memory.capacity_bytes / 1e6:,.0f} MB", "counted"),
+            ("fullest PE", f"{memory.max_pe_bytes:,} of {memory.capacity_pe_bytes:,} bytes", "counted"),
+        ]
+        places = [(name, r.x, r.y, r.width, r.height) for name, r in plan.regions.items()]
+        return card(f"{self.model.name} on {spec.name}", rows, wafer(spec.columns, spec.rows, places))
 
     def reset(self) -> None:
         """Forget all tokens."""

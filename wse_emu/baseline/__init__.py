@@ -6,7 +6,7 @@ and measurements leave open is fitted to published rates. The formulas are in do
 """
 
 from wse_emu.baseline.cluster import cluster, fewest
-from wse_emu.baseline.constants import constants, gpu_format
+from wse_emu.baseline.constants import constants, find_format, gpu_format
 from wse_emu.baseline.cost import usd_per_million_tokens
 from wse_emu.baseline.fit import fit, leave_one_out, refit
 from wse_emu.baseline.rates import GpuRate, baselines, decode_rate, prefill_rate
@@ -23,6 +23,7 @@ __all__ = [
     "decode_rate",
     "experts_of",
     "fewest",
+    "find_format",
     "fit",
     "fitted_rows",
     "gpu_format",

@@ -27,6 +27,8 @@ from wse_emu.models import Model, load_model
 from wse_emu.program.precision import find_precision
 from wse_emu.report.folder import check_parent, prepare_folder, write_array, write_file, write_json
 from wse_emu.report.heatmap import traffic_picture
+from wse_emu.report.page.build import write_page
+from wse_emu.report.page.data import collect, save
 from wse_emu.report.summary import summary
 from wse_emu.report.tables import decode_table
 from wse_emu.report.trace import write_trace
@@ -245,3 +247,6 @@ def _write(report: dict[str, Any], result: Result, session: Session, options: De
         title = f"{report['model']} on {session.spec.name}, {report['mapping']}: wavelets of {count} decoded tokens"
         picture = options.out / "traffic.png"
         write_file(picture, lambda path: traffic_picture(path, result.links, session.plan.regions, title))
+        facts = collect(session, result, report)
+        save(options.out, facts)
+        write_page(options.out / "report.html", [facts])
