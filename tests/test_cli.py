@@ -120,7 +120,16 @@ def test_files_are_written_whole(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert json.loads((folder / "report.json").read_text("utf-8")) == json.loads(out)
     assert (folder / "traffic.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "traffic.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "busy.png",
+        "links.npz",
+        "report.json",
+        "run.json",
+        "state.json",
+        "steps.parquet",
+        "trace.json.gz",
+        "traffic.png",
+    ]
     saved = np.load(logits, allow_pickle=False)
     assert saved.shape == (6, 1024)
     assert saved.dtype == np.float32

@@ -78,6 +78,7 @@ def root(
 
 @app.command()
 def decode(  # noqa: PLR0917
+    context: typer.Context,
     model: Annotated[
         str, typer.Option(help="tiny, smollm2, a .gguf file, a safetensors folder, or hf:owner/name.")
     ] = "tiny",
@@ -119,14 +120,25 @@ def decode(  # noqa: PLR0917
     save_logits: Annotated[
         Path | None, typer.Option(help="Write logits (tokens, vocabulary), float32, as .npy.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json, traffic.png and report.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what the run leaves: report.json, steps.parquet, trace.json.gz, …")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a killed run in its folder, with its options and the same tokens.")
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option(help="Write the first token's wavelets and waits for Perfetto: FILE.json[.gz].")
     ] = None,
 ) -> None:
     """Decode text on an emulated wafer: the tokens, the cycles, the traffic, and GPUs beside it."""
-    from wse_emu.report.decode_run import DecodeOptions, run_decode
+    from wse_emu.report.decode_options import DecodeOptions
+    from wse_emu.report.decode_run import run_decode
+    from wse_emu.report.run.resume import options_of
 
+    if resume is not None:
+        _alone(context, "resume", "json_output")
+        run_decode(options_of(resume, json_output=json_output))
+        return
     if prompt is not None and prompt_ids is not None:
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
@@ -170,7 +182,7 @@ def info(
 
 
 @app.command()
-def validate(
+def validate(  # noqa: PLR0917
     data: Annotated[
         list[Path] | None, typer.Option(help="A CSV of measurements; several work.  [default: those shipped]")
     ] = None,
@@ -180,13 +192,14 @@ def validate(
         bool, typer.Option("--check", help="Exit with 1 if an error is beyond the one recorded in the wafer's file.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.json and report.json.")] = None,
 ) -> None:
     """Published measurements of real wafers beside what the timing model says of the same programs."""
     from wse_emu.report.validation import run_validate
 
     if check and data:
         raise WseError("--check and --data: errors are recorded of the shipped measurements alone; give one of them")
-    if not run_validate(data or [], cases=cases, plot=plot, check=check, json_output=json_output):
+    if not run_validate(data or [], cases=cases, plot=plot, check=check, json_output=json_output, out=out):
         raise typer.Exit(1)
 
 
@@ -218,7 +231,9 @@ def place(  # noqa: PLR0917
     seconds: Annotated[float, typer.Option(help="For each strategy that searches.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the searches.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for placements.json and a picture of each.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.json, placements.json and a picture of each.")
+    ] = None,
 ) -> None:
     """Place blocks on the mesh by one or more strategies: a leaderboard by one evaluator."""
     from wse_emu.report.model_problem import ModelOptions
@@ -288,6 +303,18 @@ def compare(  # noqa: PLR0917
     )  # fmt: skip
 
 
+@app.command("export")
+def export_command(
+    run: Annotated[Path, typer.Argument(help="The folder that `wse-emu decode --out` left.")],
+    kind: Annotated[str, typer.Option("--as", help="csv (steps), graphml (traffic) or sdk-log (recorded wavelets).")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+) -> None:
+    """Write a run in a format that others read."""
+    from wse_emu.report.run.export import run_export
+
+    run_export(run, kind, out)
+
+
 @models_app.command("list")
 def list_models() -> None:
     """Models that are known by name, and whether they are here."""
@@ -327,11 +354,12 @@ def bench_fabric(  # noqa: PLR0917
     wavelets: Annotated[int | None, typer.Option(help="Of each stream, or each PE.")] = None,
     wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.json and report.json.")] = None,
 ) -> None:
     """Router-cycles per second of the wavelet engine, delivered traffic, latencies and what was the limit."""
     from wse_emu.report.bench_fabric import FabricOptions, run_bench_fabric
 
-    run_bench_fabric(FabricOptions(workload or [], _grid(grid), colors, load, wavelets, wafer, json_output))
+    run_bench_fabric(FabricOptions(workload or [], _grid(grid), colors, load, wavelets, wafer, json_output, out))
 
 
 @bench_app.command("kernels")
@@ -345,6 +373,7 @@ def bench_kernels(  # noqa: PLR0917
     engine: Annotated[str, typer.Option(help="Of the cycles: timing, or wavelet for exact ones beside it.")] = "timing",
     wafer: Annotated[str, typer.Option(help="wse1, wse2, wse3, mini, or a TOML file.")] = "wse3",
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.json and report.json.")] = None,
 ) -> None:
     """Each kernel's emulated cycles, wavelets and bytes beside the time of its numbers on this machine.
 
@@ -355,7 +384,17 @@ def bench_kernels(  # noqa: PLR0917
     sys.path.insert(0, "")  # a kernel of one's own lies where one is
     shape = _grid(grid)
     assert shape is not None
-    run_bench_kernels(KernelOptions(kernel or [], shape, size or [1024], backend, engine, wafer, json_output))
+    run_bench_kernels(KernelOptions(kernel or [], shape, size or [1024], backend, engine, wafer, json_output, out))
+
+
+def _alone(context: typer.Context, option: str, *beside: str) -> None:
+    """WseError if an option was given that ``option`` takes from a run's folder."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in {option, *beside} and source is not None and source.name == "COMMANDLINE":
+            raise WseError(
+                f"--{name.replace('_', '-')}: --{option} takes every option from the run's folder; give --json"
+            )
 
 
 @bench_app.command("gpu")

@@ -12,8 +12,8 @@ from wse_emu.engines.estimate import Estimator
 from wse_emu.engines.numeric import NumericEngine, arrange, matrices
 from wse_emu.engines.wafer_clock import TimingEngine, TokenTiming
 from wse_emu.engines.wavelet.recorder import Recorder
+from wse_emu.engines.wavelet_clock import Kept, WaveletClock
 from wse_emu.engines.wavelet_clock import Progress as Cycles
-from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
@@ -138,6 +138,7 @@ class Session:
         prefill = _without_head(plan.program)
         self._engines = {"decode": clock, "prefill": TimingEngine(prefill, self.spec)}
         self._on_host = request.on_host
+        self._generator = np.random.default_rng(0)
         started = perf_counter()
         self._weights = self._load(progress)
         self.seconds["load"] = perf_counter() - started
@@ -222,7 +223,7 @@ class Session:
             raise WseError(
                 "this session was mapped for the other way of sampling: map_model(..., on_host=temperature > 0)"
             )
-        generator = np.random.default_rng(sampling.seed)
+        self._generator = generator = np.random.default_rng(sampling.seed)
         self.reset()
         self.prefill_timings = []
         for position, token in enumerate(prompt_ids[:-1]):
@@ -238,6 +239,11 @@ class Session:
             yield Decoded(token, logits, timing)
             if self.model.tokenizer is not None and token in self.model.tokenizer.eos_ids:
                 return
+
+    @property
+    def sampling_state(self) -> dict[str, Any]:
+        """Of the generator that the host draws with, as numpy's bit generators give it."""
+        return dict(self._generator.bit_generator.state)
 
     def decode(self, prompt: str | Sequence[int], tokens: int = 32, sampling: Sampling | None = None) -> Result:
         """Decode ``tokens`` new tokens after ``prompt``, a text or token ids."""
@@ -344,6 +350,8 @@ def map_model(
     progress: Progress | None = None,
     on_cycles: Cycles | None = None,
     recorder: Recorder | None = None,
+    record_steps: bool = False,
+    kept: Kept | None = None,
 ) -> Session:
     """Map ``model`` onto a wafer and load its weights.
 
@@ -354,7 +362,8 @@ def map_model(
     ``dtype`` is that of the numbers on the PEs: "float32", "float16", "bfloat16", "int8" or "int4" (weights alone), or
     a :class:`wse_emu.Precision`.
     ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
-    ``recorder`` what happens in the first token.
+    ``recorder`` what happens in the first token. With ``record_steps`` the timing of every token has all its steps.
+    ``kept`` has what the wavelet engine found before for the same model, mapped the same way.
     Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
     """
     spec = load_wafer(wafer) if isinstance(wafer, str) else wafer
@@ -382,9 +391,9 @@ def map_model(
     plan = make_plan(mapping, request)
     planned = perf_counter() - started
     clock = (
-        TimingEngine(plan.program, spec)
+        TimingEngine(plan.program, spec, record=record_steps)
         if engine == "timing"
-        else WaveletClock(plan.program, spec, on_cycles, recorder)
+        else WaveletClock(plan.program, spec, on_cycles, recorder, record=record_steps, kept=kept)
     )
     session = Session(model, request, plan, backend, clock, progress=progress)
     session.seconds["plan"] = planned

@@ -59,9 +59,15 @@ class Run:
 def decoded(folder: Path, mapping: str, tokens: int = 3, **options: Any) -> Run:
     """What `wse-emu decode --out` leaves, of the model `tiny`."""
     model = wse_emu.load_model("tiny")
-    session = wse_emu.map_model(model, mapping=mapping, positions=32, **{"wafer": SMALL, **options})
+    session = wse_emu.map_model(model, mapping=mapping, positions=32, record_steps=True, **{"wafer": SMALL, **options})
     result = session.decode("Once upon a time", tokens=tokens)
-    names = {"model": model.name, "mapping": mapping, "placement": session.plan.placement, "reduce": "auto"}
+    names = {
+        "model": model.name,
+        "mapping": mapping,
+        "experts_lie": "sharded",
+        "placement": session.plan.placement,
+        "reduce": "auto",
+    }
     facts = {**names, "backend": "numpy", "engine": "timing", "precision": session.precision.name}
     report = summary(result, session.spec, session.plan, baselines(model_work(model.config), position=8), facts)
     folder.mkdir()

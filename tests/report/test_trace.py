@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.engines.test_wafer_clock import SPEC, shared
+from tests.report.chrome_trace import CHROME_TRACE
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.report.trace import write_trace
@@ -41,6 +43,7 @@ def test_a_trace_holds_every_wavelet_and_all_of_the_token(tmp_path: Path, name: 
 
 def test_events_have_what_the_chrome_format_asks_for(tmp_path: Path) -> None:
     events, _, _ = traced(tmp_path / "token.json", 10**6)
+    jsonschema.validate({"traceEvents": events[::20]}, CHROME_TRACE)
     named = {(event["pid"], event["tid"]) for event in events if event["ph"] == "M" and event["name"] == "thread_name"}
     for event in events:
         assert event["ph"] in "MXC"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wse_emu.engines.code import Code, Color, FabricProgram, Instruction
+from wse_emu.engines.code import Code, Color, FabricProgram, Instruction, Source
 from wse_emu.engines.lowering import Channels, Collective, LineProgram, lower, pattern, program_channels
 from wse_emu.engines.moves import move_plan, move_routes
 from wse_emu.engines.semantics import host_cycles, local_cycles
@@ -68,32 +68,33 @@ class _Assembler:
             self.spec, box.height, box.width, colors, self.code, starts, (box.x, box.y), dtype=dtype, names=names
         )
 
-    def _by_region(self) -> dict[Region, list[Call | Transfer]]:
-        """What every region does, in order; a move belongs to two."""
-        found: dict[Region, list[Call | Transfer]] = {region: [] for region in self.regions}
-        for step in self.program.steps:
+    def _by_region(self) -> dict[Region, list[tuple[int, Call | Transfer]]]:
+        """What every region does, in order, with its place in the program; a move belongs to two."""
+        found: dict[Region, list[tuple[int, Call | Transfer]]] = {region: [] for region in self.regions}
+        for index, step in enumerate(self.program.steps):
             regions = [step.region] if isinstance(step, Call) else [step.source, step.target]
             for region in regions:
-                found.setdefault(region, []).append(step)
+                found.setdefault(region, []).append((index, step))
         return found
 
-    def _script(self, region: Region, steps: Iterable[Call | Transfer]) -> None:
-        for step in steps:
+    def _script(self, region: Region, steps: Iterable[tuple[int, Call | Transfer]]) -> None:
+        for index, step in steps:
             if isinstance(step, Call):
-                self._call(region, step.body)
+                self._call(region, step.body, index)
             else:
-                self._move(region, step)
+                self._move(region, step, index)
         self.code.end()
 
-    def _call(self, region: Region, body: Body) -> None:
+    def _call(self, region: Region, body: Body, index: int) -> None:
         """Local steps in a row become one block, so that PEs need looking after once."""
-        waiting: list[tuple[str, int]] = []
-        for step in body.steps:
+        waiting: list[tuple[str, Source]] = []
+        for place, step in enumerate(body.steps):
             if isinstance(step, Local):
-                waiting.append((step.kernel, local_cycles(self.spec, step, self.slots)))
+                waiting.append((step.kernel, (index, place, local_cycles(self.spec, step, self.slots))))
                 continue
             self._compute(waiting)
             waiting = []
+            before = len(self.code.axis)
             if isinstance(step, Collective):
                 self._collective(region, body, step)
             elif isinstance(step, Overlap):
@@ -101,14 +102,17 @@ class _Assembler:
             elif isinstance(step, Host) and step.blocking:
                 told = Instruction("host", host_cycles(self.spec, step), meets=region.pes)
                 self.code.block([told], {step.kernel: 1})
+            if len(self.code.axis) > before:
+                self.code.sources[before] = [(index, place, 0)]
         self._compute(waiting)
 
-    def _compute(self, parts: list[tuple[str, int]]) -> None:
-        if cycles := sum(cycles for _, cycles in parts):
+    def _compute(self, parts: list[tuple[str, Source]]) -> None:
+        if cycles := sum(source[2] for _, source in parts):
             by_kernel: dict[str, int] = {}
-            for kernel, count in parts:
-                by_kernel[kernel] = by_kernel.get(kernel, 0) + count
-            self.code.block([Instruction("compute", cycles)], by_kernel)
+            for kernel, source in parts:
+                by_kernel[kernel] = by_kernel.get(kernel, 0) + source[2]
+            place = self.code.block([Instruction("compute", cycles)], by_kernel)
+            self.code.sources[place] = [source for _, source in parts]
 
     def _collective(self, region: Region, body: Body, step: Collective) -> None:
         told = self._told(region, body, step)
@@ -154,7 +158,7 @@ class _Assembler:
             if i.wavelets or i.kind == "wait"
         ]
 
-    def _move(self, region: Region, move: Transfer) -> None:
+    def _move(self, region: Region, move: Transfer, index: int) -> None:
         """Senders in the source's region, receivers everywhere in the target's."""
         plan = move_plan(move.source, move.target, self.mesh)
         columns = (plan.columns - move.source.x).tolist()
@@ -166,10 +170,12 @@ class _Assembler:
             for row, column in enumerate(columns):
                 entries[row, column] = self.code.enter([Instruction("send", wavelets, target=held[row])])
             inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
-            self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, {move.kernel: 1}, inside)
+            place = self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, {move.kernel: 1}, inside)
+            self.code.sources[place] = [(index, 0, 0)]
         if region == move.target:
             told = [[Instruction("recv", wavelets, source=color)] for color in held]
-            self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, {move.kernel: 1})
+            place = self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, {move.kernel: 1})
+            self.code.sources[place] = [(index, 1, 0)]
 
     def _colors(self) -> tuple[list[Color], list[str]]:
         count = max(self.color.values(), default=-1) + 1

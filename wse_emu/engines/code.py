@@ -131,6 +131,10 @@ class Color:
         return np.asarray((self.inputs | self.outputs).any(axis=0))
 
 
+Source = tuple[int, int, int]
+"""Index in the program's steps; index in the body's, of a move 0 to send and 1 to receive; cycles of local work."""
+
+
 class Code:
     """The tables of instructions, blocks and scripts; append-only."""
 
@@ -145,6 +149,8 @@ class Code:
         self.base: list[int] = []
         self.parts: list[dict[str, int]] = []
         """Of every block: the kernels that it belongs to, and their weights."""
+        self.sources: dict[int, list[Source]] = {}
+        """By place in the script: the program's steps that the block stands for."""
         self.first: list[int] = []
         self._known: dict[tuple[Instruction, ...], int] = {}
         self._tables: dict[tuple[int, ...], int] = {}

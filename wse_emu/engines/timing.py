@@ -17,7 +17,9 @@ from wse_emu.engines.lines import (
     shift_crossings,
     sources,
 )
+from wse_emu.engines.occupancy import computing_cycles, step_busy
 from wse_emu.engines.semantics import StreamCosts, due, host_cycles, local_cycles, stream_costs
+from wse_emu.engines.step_times import BodyRecorder
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.program import AllReduce, Body, Broadcast, Host, Local, Overlap, Reduce, Shift
 from wse_emu.program.schedule import Schedule, schedule
@@ -248,6 +250,7 @@ class BodyClock:
 
     ``seams``: rows and columns of the region at which seams between dies lie
     (:meth:`wse_emu.hardware.wafer.WaferSpec.seams_in`); by default those of a region in the wafer's corner.
+    A ``recorder`` gets a row for every step.
     """
 
     def __init__(
@@ -257,8 +260,10 @@ class BodyClock:
         start: np.ndarray,
         slots: int,
         seams: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+        *,
+        recorder: BodyRecorder | None = None,
     ) -> None:
-        self.spec, self.body, self.slots = spec, body, slots
+        self.spec, self.body, self.slots, self.recorder = spec, body, slots, recorder
         rows, columns = spec.seams_in(0, 0, body.cols, body.rows) if seams is None else seams
         self._seams = {
             "y": seam_delays(rows, spec.seam_cycles, body.rows),
@@ -270,6 +275,8 @@ class BodyClock:
         self._ways = {axis: np.zeros((2, n), dtype=np.int64) for axis, n in (("y", body.rows), ("x", body.cols))}
         """Wavelets that leave each PE of a line forward and backward: all lines of an axis carry equally many."""
         self._latest = int(start.max())
+        self._hops = 0
+        """Wavelet-hops of the step at hand."""
 
     @cached_property
     def links(self) -> np.ndarray:
@@ -287,6 +294,7 @@ class BodyClock:
     def step(self, step: Step) -> None:
         """Move the clocks on by ``step``; the growth of the latest clock counts for the step's kernel."""
         before = self._latest + self.offset
+        began = self._mean() if self.recorder else 0.0
         if isinstance(step, Local):
             self.offset += local_cycles(self.spec, step, self.slots)
         elif isinstance(step, Host):
@@ -299,6 +307,21 @@ class BodyClock:
             self._latest = int(self.clock.max())
         growth = self._latest + self.offset - before
         self.kernel_cycles[step.kernel] = self.kernel_cycles.get(step.kernel, 0) + growth
+        if self.recorder:
+            self._record(self.recorder, step, before, began)
+
+    def _mean(self) -> float:
+        """Of the clocks of all PEs."""
+        return float(self.clock.mean()) + self.offset
+
+    def _record(self, recorder: BodyRecorder, step: Step, before: int, began: float) -> None:
+        """One row: the region's latest clock before and after, and how long a PE waited, mean over all."""
+        body, hops, self._hops = self.body, self._hops, 0
+        axis, busy = step_busy(step, body.rows, body.cols, self.spec, self.slots)
+        occupied = float(busy.sum()) / (body.rows if axis == 0 else body.cols)
+        computing = computing_cycles(step, self.spec, self.slots)
+        idle = max(0.0, self._mean() - began - occupied)
+        recorder.add(before, self._latest + self.offset, computing, hops, idle)
 
     def _host(self, step: Host) -> None:
         """A blocking exchange holds every PE until the host has answered; an unawaited one costs the PEs nothing."""
@@ -309,17 +332,17 @@ class BodyClock:
     def _overlap(self, step: Overlap) -> None:
         """All shifts start at once, beside the local work; the PE goes on when everything is done."""
         amounts = [
-            sum(value.wavelets_in_use(self.slots) for value in shift.inputs) * (len(self._lines(shift.axis)[0]) > 1)
+            sum(value.wavelets_in_use(self.slots) for value in shift.inputs) * (len(self._lines(shift.axis)) > 1)
             for shift in step.shifts
         ]
         done = self.clock + sum(local_cycles(self.spec, part, self.slots) for part in step.meanwhile)
         for shift, wavelets in zip(step.shifts, amounts, strict=True):
-            lines, ways = self._lines(shift.axis)
+            lines = self._lines(shift.axis)
             costs = stream_costs(self.spec, shift.inputs[0].dtype, combining=False)
             others, seams = sum(amounts) - wavelets, self._along(shift.axis)
             shifted = overlapping_shift(lines, shift.distance, wavelets, others, costs, seams)
             np.maximum(done, shifted if shift.axis == "y" else shifted.T, out=done)
-            _count(ways, shift_crossings(lines.shape[0], shift.distance), wavelets)
+            self._count(shift.axis, shift_crossings(lines.shape[0], shift.distance), wavelets)
         self.clock[...] = done
 
     def _along(self, axis: str, extent: int | None = None) -> Seams:
@@ -332,24 +355,32 @@ class BodyClock:
         groups = len(seams) // extent
         return np.ascontiguousarray(seams[: groups * extent].reshape(groups, extent).T)[:, :, None]
 
-    def _lines(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
-        """Clocks ``[line, …]`` and the wavelets on the links of both ways along ``axis``, as views."""
-        return self.clock if axis == "y" else self.clock.T, self._ways[axis]
+    def _lines(self, axis: str) -> np.ndarray:
+        """Clocks ``[line, …]`` along ``axis``, as a view."""
+        return self.clock if axis == "y" else self.clock.T
+
+    def _count(self, axis: str, crossings: Crossings, wavelets: int, groups: int = 1) -> None:
+        """Add a stream's wavelets to the links of both ways, group after group, on every line along ``axis``."""
+        for way, times in zip(self._ways[axis], (crossings.forward, crossings.backward), strict=True):
+            profile = np.tile(times * wavelets, groups)
+            way[: profile.size] += profile
+        crossed = int(crossings.forward.sum() + crossings.backward.sum())
+        self._hops += crossed * wavelets * groups * self._lines(axis).shape[1]
 
     def _collective(self, step: Broadcast | Reduce | Shift) -> None:
-        lines, ways = self._lines(step.axis)
+        lines = self._lines(step.axis)
         wavelets = sum(value.wavelets_in_use(self.slots) for value in step.inputs)
         plain = stream_costs(self.spec, step.inputs[0].dtype, combining=False)
         if isinstance(step, Broadcast):
             broadcast_line(lines, step.root, wavelets, plain, self._along(step.axis))
-            _count(ways, broadcast_crossings(step.root, lines.shape[0]), wavelets)
+            self._count(step.axis, broadcast_crossings(step.root, lines.shape[0]), wavelets)
         elif isinstance(step, Shift):
             shift_line(lines, step.distance, wavelets, plain, self._along(step.axis))
-            _count(ways, shift_crossings(lines.shape[0], step.distance), wavelets)
+            self._count(step.axis, shift_crossings(lines.shape[0], step.distance), wavelets)
         else:
-            self._reduce(step, lines, ways, wavelets, plain)
+            self._reduce(step, lines, wavelets, plain)
 
-    def _reduce(self, step: Reduce, lines: np.ndarray, ways: np.ndarray, wavelets: int, plain: StreamCosts) -> None:
+    def _reduce(self, step: Reduce, lines: np.ndarray, wavelets: int, plain: StreamCosts) -> None:
         extent = step.group or lines.shape[0]
         groups = lines.shape[0] // extent
         plan = schedule(step.algorithm, extent)
@@ -357,14 +388,7 @@ class BodyClock:
         assert np.shares_memory(grouped, lines)
         seams = self._along(step.axis, extent)
         reduce_line(grouped, plan, wavelets, stream_costs(self.spec, step.inputs[0].dtype, combining=True), seams)
-        _count(ways, reduce_crossings(step.algorithm, extent), wavelets, groups)
+        self._count(step.axis, reduce_crossings(step.algorithm, extent), wavelets, groups)
         if isinstance(step, AllReduce):
             broadcast_line(grouped, plan.root, wavelets, plain, seams)
-            _count(ways, broadcast_crossings(plan.root, extent), wavelets, groups)
-
-
-def _count(ways: np.ndarray, crossings: Crossings, wavelets: int, groups: int = 1) -> None:
-    """Add a stream's wavelets to the links of both ways, group after group."""
-    for way, times in zip(ways, (crossings.forward, crossings.backward), strict=True):
-        profile = np.tile(times * wavelets, groups)
-        way[: profile.size] += profile
+            self._count(step.axis, broadcast_crossings(plan.root, extent), wavelets, groups)

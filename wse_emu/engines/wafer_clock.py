@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from wse_emu.engines.moves import Ways, move_plan
 from wse_emu.engines.semantics import due, stream_costs
+from wse_emu.engines.step_times import BodyRecorder, Rows, StepTimes, step_list, step_times
 from wse_emu.engines.timing import BodyClock, seam_delays
 from wse_emu.fabric.mesh import Mesh
 from wse_emu.fabric.region import Region
@@ -40,6 +42,8 @@ class TokenTiming:
     """Which of the engine's remembered clock patterns the token leaves."""
     modelled_cycles: int | None = None
     """What the timing model says, where ``cycles`` are exact."""
+    steps: StepTimes | None = None
+    """Every step, where the engine was asked to record them."""
     routing: Routing = ()
     """Experts that the token met, where they have regions of their own."""
 
@@ -52,6 +56,7 @@ class _Run:
     kernel_cycles: dict[str, int] = field(default_factory=dict)
     crossings: dict[tuple[Region, int], tuple[Counted, int]] = field(default_factory=dict)
     latest: int = 0
+    steps: list[Rows] = field(default_factory=list)
 
     def spend(self, kernel: str, latest: int) -> None:
         self.kernel_cycles[kernel] = self.kernel_cycles.get(kernel, 0) + latest - self.latest
@@ -59,10 +64,13 @@ class _Run:
 
 
 class TimingEngine:
-    """Times the tokens of one program on the wafer ``spec``, without data."""
+    """Times the tokens of one program on the wafer ``spec``, without data.
 
-    def __init__(self, program: Program, spec: WaferSpec) -> None:
-        self.program, self.spec = program, spec
+    With ``record`` every token comes with its :class:`StepTimes`.
+    """
+
+    def __init__(self, program: Program, spec: WaferSpec, *, record: bool = False) -> None:
+        self.program, self.spec, self.record = program, spec, record
         self.mesh = Mesh.from_spec(spec, defects=program.defects)
         self._delays = (
             seam_delays(spec.column_seams, spec.seam_cycles, spec.columns),
@@ -75,6 +83,7 @@ class TimingEngine:
         self._patterns: dict[int, Clocks] = {0: zero}
         self._bodies: dict[tuple[Body, int, object], list[tuple[np.ndarray, BodyClock]]] = {}
         self._tokens: dict[tuple[int, int], TokenTiming] = {}
+        self._rows = lru_cache(maxsize=2)(lambda routing: step_list(program.routed(routing)))
         self._heights = {call.region.height for call in program.calls}
 
     def token(self, position: int, start: int = 0, routing: Routing = ()) -> TokenTiming:
@@ -138,6 +147,7 @@ class TimingEngine:
             run.kernel_cycles,
             tuple((region, ran, calls) for (region, _), (ran, calls) in run.crossings.items()),
             self._remember(run.clocks),
+            steps=step_times(run.steps, self._rows(routing), slots, begin) if self.record else None,
             routing=routing,
         )
 
@@ -150,6 +160,8 @@ class TimingEngine:
         clock += body.offset + base
         run.latest = max(before, int(clock.max()))
         _attribute(run, body.kernel_cycles, run.latest - before)
+        if body.recorder:
+            run.steps.append(body.recorder.rows(base))
         key = (call.region, id(body))
         run.crossings[key] = (body, run.crossings.get(key, (body, 0))[1] + 1)
 
@@ -159,7 +171,7 @@ class TimingEngine:
         for before, clock in known:
             if np.array_equal(before, start):
                 return clock
-        clock = BodyClock(self.spec, body, start, slots, seams)
+        clock = BodyClock(self.spec, body, start, slots, seams, recorder=BodyRecorder() if self.record else None)
         clock.run()
         known.append((start, clock))
         return clock
@@ -171,6 +183,7 @@ class TimingEngine:
         on ways around defects, they are taken as if each had them alone.
         """
         source, target = run.clocks[move.source], run.clocks[move.target]
+        before = _Ends(source, target) if self.record else None
         costs = stream_costs(self.spec, move.value.dtype, combining=False)
         plan = move_plan(move.source, move.target, self.mesh)
         rows, columns = np.arange(move.source.height), plan.columns - move.source.x
@@ -187,6 +200,8 @@ class TimingEngine:
         source[rows, columns] = sent
         target[...] = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
         run.spend(move.kernel, max(run.latest, int(target.max())))
+        if before is not None:
+            run.steps.append(before.rows(source, target, costs.due(move.value.wavelets), _move_hops(move, plan)))
 
     def _seams_along(self, plan: Ways) -> np.ndarray | int:
         """What seams add to the way of each row up to its entry."""
@@ -213,6 +228,30 @@ class TimingEngine:
         index = max(self._patterns) + 1
         self._patterns[index] = pattern
         return index
+
+
+class _Ends:
+    """The clocks of a move's regions ``[rows, cols]`` before it; they are changed in place."""
+
+    def __init__(self, source: np.ndarray, target: np.ndarray) -> None:
+        self._latest = int(source.max()), int(target.max())
+        self._means = float(source.mean()), float(target.mean())
+
+    def rows(self, source: np.ndarray, target: np.ndarray, busy: int, hops: int) -> Rows:
+        """The row of the region that sends and that of the other; every PE that takes part is ``busy`` as long."""
+        recorder = BodyRecorder()
+        sending = busy * source.shape[0] / source.size
+        idle = float(source.mean()) - self._means[0] - sending, float(target.mean()) - self._means[1] - busy
+        recorder.add(self._latest[0], int(source.max()), 0, hops, max(0.0, idle[0]))
+        recorder.add(self._latest[1], int(target.max()), 0, 0, max(0.0, idle[1]))
+        return recorder.rows()
+
+
+def _move_hops(move: Transfer, plan: Ways) -> int:
+    """Wavelets of a move times the links that they cross: to each row's entry, and along the target's row."""
+    first, last = move.target.x, move.target.right - 1
+    along = np.maximum(last - plan.entries, 0) + np.maximum(plan.entries - first, 0)
+    return int((plan.hops + along).sum()) * move.value.wavelets
 
 
 def _count_move(links: np.ndarray, move: Transfer, mesh: Mesh, times: int) -> None:

@@ -50,3 +50,12 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WseError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def path_sha256(path: Path) -> str:
+    """SHA-256 of a model's file, or of the names and hashes of a folder's configuration, tokenizer and weights."""
+    if not path.is_dir():
+        return file_sha256(path)
+    found = sorted({held for pattern in ("*.json", "*.safetensors") for held in path.glob(pattern)})
+    lines = "\n".join(f"{held.name} {file_sha256(held)}" for held in found)
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()

@@ -58,21 +58,27 @@ def _dequantised_bytes(step: Step) -> int:
     return 0
 
 
+def held_tensors(program: Program) -> dict[tuple[Region, str], Value]:
+    """Weights and caches by region and full name ("layers.3.q"); calls that share one hold it once."""
+    tensors: dict[tuple[Region, str], Value] = {}
+    for call in program.calls:
+        for value in call.body.weights + call.body.states:
+            tensors.setdefault((call.region, call.prefix + value.name), value)
+    return tensors
+
+
 def memory(program: Program, spec: WaferSpec) -> Memory:
     """SRAM of every region on the wafer ``spec``; regions that several calls share add up their weights and caches."""
     regions: dict[Region, dict[str, int]] = {}
     peaks = {body: peak_activation_bytes(body) for body in program.bodies}
-    tensors: dict[tuple[Region, str], Value] = {}
     for call in program.calls:
         parts = regions.setdefault(
             call.region, {"weights": 0, "kv_cache": 0, "activations": 0, "runtime": spec.runtime_bytes}
         )
         parts["activations"] = max(parts["activations"], peaks[call.body])
-        for value in call.body.weights + call.body.states:
-            key = (call.region, call.prefix + value.name)
-            if key not in tensors:
-                tensors[key] = value
-                parts["weights" if value.kind == "weight" else "kv_cache"] += value.block_bytes
+    tensors = held_tensors(program)
+    for (region, _), value in tensors.items():
+        regions[region]["weights" if value.kind == "weight" else "kv_cache"] += value.block_bytes
     weights = [value for value in tensors.values() if value.kind == "weight"]
     return Memory(
         regions,

@@ -1,9 +1,9 @@
 """`wse-emu bench fabric`: router-cycles per second of the wavelet engine, by workload, mesh, colors and load."""
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
@@ -12,10 +12,14 @@ from rich.table import Table
 
 from wse_emu.engines.workloads import Traffic, measure, workload
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
+from wse_emu.report.folder import prepare_folder
 from wse_emu.report.machine_speed import copy_bandwidth
+from wse_emu.report.progress import bar
+from wse_emu.report.run.record import record_run, run_facts
 
 SMALL = 64
 """Rows and columns up to which latencies are looked at; beyond, looking on would cost more than the run."""
+LEVELS = {"cycles": "cycle-exact", "router_cycles_per_second": "measured"}
 DEFAULT = (
     ("streams", 256, 256, 1, 1.0, 1500),
     ("streams", 256, 256, 4, 1.0, 1500),
@@ -38,15 +42,25 @@ class FabricOptions:
     wavelets: int | None
     wafer: str
     json_output: bool
+    out: Path | None = None
+    """Folder for run.json and report.json."""
 
 
 def run_bench_fabric(options: FabricOptions) -> None:
     """Measure and show. Raises WseError for what the user got wrong."""
     spec = load_wafer(options.wafer)
+    if options.out is not None:
+        prepare_folder(options.out)
     bandwidth = copy_bandwidth()
-    rows = [_measure(spec, *case, bandwidth) for case in _cases(options, spec)]
+    rows, cases = [], _cases(options, spec)
+    with bar("measuring", "runs") as shown:
+        for done, (name, traffic) in enumerate(cases):
+            shown(done, len(cases), f"{name} on {traffic.rows}×{traffic.cols}")
+            rows.append(_measure(spec, name, traffic, bandwidth))
+    report = {"wafer": spec.name, "copy_bytes_per_second": bandwidth, "runs": rows}
+    record_run(options.out, run_facts("bench fabric", asdict(options), wafer=spec, levels=LEVELS), report)
     if options.json_output:
-        print(json.dumps({"wafer": spec.name, "copy_bytes_per_second": bandwidth, "runs": rows}))  # noqa: T201
+        print(json.dumps(report))  # noqa: T201
     else:
         console = Console()
         console.print(_table(rows, spec, bandwidth))
@@ -74,8 +88,6 @@ def _cases(options: FabricOptions, spec: WaferSpec) -> list[tuple[str, Traffic]]
 
 
 def _measure(spec: WaferSpec, name: str, traffic: Traffic, bandwidth: float) -> dict[str, Any]:
-    if sys.stderr.isatty():
-        print(f"{name} on {traffic.rows}×{traffic.cols} …", end="\r", file=sys.stderr)  # noqa: T201
     small = max(traffic.rows, traffic.cols) <= SMALL
     measured = measure(workload(name, spec, traffic), latencies=small, metered=small)
     state = 2 * measured.state_bytes * measured.stepped / measured.seconds / bandwidth

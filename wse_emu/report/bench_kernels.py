@@ -1,9 +1,9 @@
 """`wse-emu bench kernels`: a kernel's emulated cycles beside the time that its numbers take on this machine."""
 
 import json
-import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -25,12 +25,16 @@ from wse_emu.kernels.registry import KERNELS, find_kernel
 from wse_emu.program import Body, Builder, Call, Program, Value
 from wse_emu.program.memory import memory
 from wse_emu.program.precision import ITEMSIZE
+from wse_emu.report.folder import prepare_folder
 from wse_emu.report.machine_speed import copy_bandwidth
+from wse_emu.report.progress import bar
+from wse_emu.report.run.record import record_run, run_facts
 
 SECONDS = 0.2
 """How long a kernel's numbers are repeated for."""
 
 
+LEVELS = {"cycles": "timing model", "exact_cycles": "cycle-exact", "seconds": "measured", "pe_bytes": "counted"}
 VIEW = 10
 """Share of the copy bandwidth beyond which the numbers cannot have moved: equal copies are kept once."""
 
@@ -46,6 +50,8 @@ class KernelOptions:
     engine: str
     wafer: str
     json_output: bool
+    out: Path | None = None
+    """Folder for run.json and report.json."""
 
 
 def run_bench_kernels(options: KernelOptions) -> None:
@@ -54,11 +60,15 @@ def run_bench_kernels(options: KernelOptions) -> None:
     backend = load_backend(options.backend)
     if options.engine not in {"timing", "wavelet"}:
         raise WseError(f"--engine {options.engine}: timing or wavelet works")
+    if options.out is not None:
+        prepare_folder(options.out)
     bandwidth = copy_bandwidth()
     rows, left_out = _measure_all(options, spec, backend, bandwidth)
+    facts = {"wafer": spec.name, "grid": options.grid, "backend": backend.name, "copy_bytes_per_second": bandwidth}
+    report = {**facts, "kernels": rows, "left_out": left_out}
+    record_run(options.out, run_facts("bench kernels", asdict(options), wafer=spec, levels=LEVELS), report)
     if options.json_output:
-        facts = {"wafer": spec.name, "grid": options.grid, "backend": backend.name, "copy_bytes_per_second": bandwidth}
-        print(json.dumps({**facts, "kernels": rows, "left_out": left_out}))  # noqa: T201
+        print(json.dumps(report))  # noqa: T201
     else:
         console = Console()
         console.print(_table(rows, options, spec, bandwidth))
@@ -77,10 +87,10 @@ def _measure_all(
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     exact = options.engine == "wavelet"
-    for name in options.kernels or list(KERNELS):
-        for size in options.sizes:
-            if sys.stderr.isatty():
-                print(f"{name}, size {size} …\x1b[K", end="\r", file=sys.stderr)  # noqa: T201
+    wanted = [(name, size) for name in options.kernels or KERNELS for size in options.sizes]
+    with bar("measuring", "kernels") as shown:
+        for done, (name, size) in enumerate(wanted):
+            shown(done, len(wanted), f"{name}, size {size}")
             try:
                 body = make_body(name, size, options.grid, spec)
                 rows.append(measure_kernel(name, size, body, spec, backend, bandwidth, exact=exact))

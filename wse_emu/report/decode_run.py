@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,24 +9,22 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wse_emu.baseline import baselines, gpu_format, model_work
-from wse_emu.decode import ENGINES, Decoded, Result, Sampling, Session, check_prompt, map_model
-from wse_emu.decode import Progress as Loaded
-from wse_emu.engines.wavelet.engine import TELL
+from wse_emu.decode import Decoded, Result, Sampling, Session, check_prompt, map_model
 from wse_emu.engines.wavelet.recorder import Recorder
 from wse_emu.engines.wavelet_clock import WaveletClock
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects, read_defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
-from wse_emu.kernels.sample import check_sampling
 from wse_emu.models import Model, load_model
-from wse_emu.program.precision import find_precision
-from wse_emu.report.folder import check_parent, prepare_folder, write_array, write_file, write_json
-from wse_emu.report.heatmap import traffic_picture
-from wse_emu.report.page.build import write_page
-from wse_emu.report.page.data import collect, save
+from wse_emu.report.decode_options import DecodeOptions, check_options
+from wse_emu.report.folder import write_array
+from wse_emu.report.progress import Bar, bar
+from wse_emu.report.run.decode_folder import open_folder, write_folder
+from wse_emu.report.run.outcomes import KeptOutcomes, clear_outcomes
+from wse_emu.report.run.reader import load_run
+from wse_emu.report.run.resume import StateKeeper, is_complete
 from wse_emu.report.summary import summary
 from wse_emu.report.tables import decode_table
 from wse_emu.report.trace import write_trace
@@ -38,82 +34,46 @@ TRACE_RECORDS = 1_500_000
 DEFAULT_PROMPT = "Once upon a time"
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
-    """The options of `wse-emu decode`; see `wse-emu decode --help`."""
-
-    model: str
-    prompt: str | None
-    prompt_ids: list[int] | None
-    chat: bool
-    tokens: int
-    wafer: str
-    mapping: str
-    experts: str
-    placement: str
-    grid: tuple[int, int] | None
-    reduce: str
-    dtype: str
-    defects: str | None
-    backend: str
-    engine: str
-    seed: int
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    json_output: bool
-    save_logits: Path | None
-    out: Path | None
-    trace: Path | None
-
-
 def run_decode(options: DecodeOptions) -> None:
     """Decode and show it. Raises WseError for anything that the user got wrong, before the long work where possible."""
-    _check(options)
+    check_options(options)
+    if options.resume and options.out is not None and is_complete(options.out):
+        _show_again(options.out, options)
+        return
     wafer = _wafer(options)
     started = perf_counter()
     model = load_model(options.model)
     opening = perf_counter() - started
     text, ids = _prompt(model, options)
     check_prompt(model.config, ids, options.tokens, model.config.context)
-    cycles = CycleBar()
+    cycles = Bar("a token", "cycles")
     session = _session(model, wafer, options, len(ids) + options.tokens, cycles)
     session.seconds["load"] += opening
     show = not options.json_output
-    decoded = _stream(session, text, ids, options, show=show)
+    keeper = open_folder(session, options)
+    with cycles, Bar("decoding", "tokens") as done:
+        decoded, complete = _stream(session, text, ids, options, Watch(keeper, cycles, done, Text(shown=show)))
     report, result = _report(session, ids, decoded, options)
     if show:
         Console().print(decode_table(report))
     else:
         _say(json.dumps(report, ensure_ascii=False) + "\n")
     _write(report, result, session, options)
+    keeper.save(complete=complete)
+    if complete and options.out is not None:
+        clear_outcomes(options.out)
 
 
-def _check(options: DecodeOptions) -> None:
-    if options.temperature < 0:
-        raise WseError(f"--temperature {options.temperature:g}: 0 decodes greedily, above 0 samples")
-    if options.temperature == 0 and (options.top_k is not None or options.top_p is not None):
-        raise WseError("--top-k and --top-p choose among sampled tokens: they need a --temperature above 0")
-    if options.temperature > 0:
-        check_sampling(options.temperature, options.top_k, options.top_p)
-    if options.tokens < 1:
-        raise WseError(f"--tokens {options.tokens}: at least 1 works")
-    if options.seed < 0:
-        raise WseError(f"--seed {options.seed}: a whole number from 0 works")
-    if options.out is not None:
-        prepare_folder(options.out)
-    find_precision(options.dtype)
-    _check_engine(options)
-    for name, path in (("--save-logits", options.save_logits), ("--trace", options.trace)):
-        if path is not None:
-            check_parent(path, name)
-
-
-def _check_engine(options: DecodeOptions) -> None:
-    if options.engine not in ENGINES:
-        raise WseError(f"--engine {options.engine}: {' or '.join(ENGINES)} works")
-    if options.trace is not None and options.engine != "wavelet":
-        raise WseError("--trace shows wavelets: it needs --engine wavelet")
+def _show_again(out: Path, options: DecodeOptions) -> None:
+    """A run that is complete already: what it said in the end."""
+    run = load_run(out)
+    report = run.as_json()
+    if options.json_output:
+        _say(json.dumps(report, ensure_ascii=False) + "\n")
+        return
+    print(f"wse-emu: {out} is complete: nothing is left to do", file=sys.stderr)  # noqa: T201
+    _say(run.decode.text + "\n\n")
+    Console().print(decode_table(report))
 
 
 def _prompt(model: Model, options: DecodeOptions) -> tuple[str, list[int]]:
@@ -133,9 +93,9 @@ def _wafer(options: DecodeOptions) -> tuple[WaferSpec, Defects]:
 
 
 def _session(
-    model: Model, wafer: tuple[WaferSpec, Defects], options: DecodeOptions, positions: int, cycles: "CycleBar"
+    model: Model, wafer: tuple[WaferSpec, Defects], options: DecodeOptions, positions: int, cycles: Bar
 ) -> Session:
-    with _progress("loading") as loaded:
+    with bar("loading", "tensors") as loaded:
         return map_model(
             model,
             wafer=wafer[0],
@@ -153,55 +113,72 @@ def _session(
             progress=loaded,
             on_cycles=cycles.show,
             recorder=None if options.trace is None else Recorder(TRACE_RECORDS),
+            record_steps=options.out is not None,
+            kept=None if options.out is None else KeptOutcomes(options.out),
         )
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Loaded]:
-    """A bar on stderr, where that is a terminal; it goes away when the work is done."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("tensors"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+class Text:
+    """What is written on stdout. A bar on the same terminal wipes the line at hand, which is then written again."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown, self._line = shown, ""
+
+    def say(self, text: str) -> None:
+        """Write ``text`` at once."""
+        if self._shown:
+            self._line = (self._line + text).rpartition("\n")[2]
+            _say(text)
+
+    def again(self) -> None:
+        """Write what a bar wiped: the row of the terminal that the text had come to."""
+        if self._shown and sys.stdout.isatty():
+            _say(self._line[len(self._line) - len(self._line) % Console().width :])
 
 
-class CycleBar:
-    """A line on stderr, where that is a terminal, while the wavelet engine is at work on a token."""
+@dataclass(frozen=True)
+class Watch:
+    """What looks on while tokens are decoded: who saves them, a bar for the cycles of each, a bar for all."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._started = perf_counter()
+    keeper: StateKeeper
+    cycles: Bar
+    tokens: Bar
+    text: Text
 
-    def show(self, cycle: int, expected: int) -> None:
-        """At ``cycle`` of about ``expected``."""
-        if self._console.is_terminal:
-            seconds = perf_counter() - self._started
-            text = f"\r[cycle {cycle:,} of about {expected:,}, {seconds:,.0f} s]\x1b[K"
-            sys.stderr.write(text if cycle + TELL < expected else "\r\x1b[K")
-            sys.stderr.flush()
+    def add(self, decoded: Decoded, state: dict[str, Any] | None, count: int, options: DecodeOptions) -> None:
+        """One more token. Where the text itself is seen, it is all the progress that is needed."""
+        if self.cycles.close():
+            self.text.again()
+        self.keeper.add(decoded, state)
+        if options.engine == "timing" and (options.json_output or not sys.stdout.isatty()):
+            self.tokens.show(count, options.tokens)
 
 
-def _stream(session: Session, text: str, ids: list[int], options: DecodeOptions, *, show: bool) -> list[Decoded]:
-    """Decode, writing the text as it comes; Ctrl-C ends the text, and what there is by then is reported."""
+def _stream(
+    session: Session, text: str, ids: list[int], options: DecodeOptions, watch: Watch
+) -> tuple[list[Decoded], bool]:
+    """Decode, writing the text as it comes; Ctrl-C ends the text, and what there is by then is reported.
+
+    The tokens, and whether they are all that were asked for.
+    """
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.seed)
     tokenizer = session.model.tokenizer
     pieces = tokenizer.stream() if tokenizer else None
     decoded: list[Decoded] = []
-    if show:
-        _say(text)
+    complete = True
+    watch.text.say(text)
     try:
         for token in session.stream(ids, options.tokens, sampling):
             decoded.append(token)
-            if show:
-                _say(pieces.push(token.token) if pieces else f"{token.token} ")
+            watch.add(token, None if sampling.greedy else session.sampling_state, len(decoded), options)
+            watch.text.say(pieces.push(token.token) if pieces else f"{token.token} ")
     except KeyboardInterrupt:
         if not decoded:
             raise
+        complete = False
         print(f"\nwse-emu: interrupted after {len(decoded)} tokens", file=sys.stderr)  # noqa: T201
-    if show:
-        _say((pieces.flush() if pieces else "") + "\n\n")
-    return decoded
+    watch.text.say((pieces.flush() if pieces else "") + "\n\n")
+    return decoded, complete
 
 
 def _say(text: str) -> None:
@@ -242,11 +219,4 @@ def _write(report: dict[str, Any], result: Result, session: Session, options: De
     if options.trace is not None:
         _write_trace(options.trace, session)
     if options.out is not None:
-        write_json(options.out / "report.json", report)
-        count = len(result.tokens)
-        title = f"{report['model']} on {session.spec.name}, {report['mapping']}: wavelets of {count} decoded tokens"
-        picture = options.out / "traffic.png"
-        write_file(picture, lambda path: traffic_picture(path, result.links, session.plan.regions, title))
-        facts = collect(session, result, report)
-        save(options.out, facts)
-        write_page(options.out / "report.html", [facts])
+        write_folder(options.out, report, result, session)

@@ -49,8 +49,9 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
         write(partial)
         partial.replace(path)
     except OSError as error:
+        raise WseError(f"{path}: cannot be written ({error.strerror or error}); what was there stays") from None
+    finally:
         partial.unlink(missing_ok=True)
-        raise WseError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -63,6 +64,15 @@ def write_text(path: Path, text: str) -> None:
 
     def write(partial: Path) -> None:
         partial.write_text(text, "utf-8")
+
+    write_file(path, write)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """``data`` as it is."""
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(data)
 
     write_file(path, write)
 

@@ -1,4 +1,4 @@
-"""The wafer's traffic as a picture: wavelets through every PE, regions named."""
+"""What every PE did as a picture of the wafer, regions named: the wavelets that left it, the cycles it was busy."""
 
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,39 @@ def traffic_picture(path: Path, links: np.ndarray, regions: dict[str, Region], t
 
     ``links`` is ``[E W N S, rows, columns]``.
     """
+    from matplotlib.colors import LogNorm
+
+    traffic = links.sum(axis=0).astype(float)
+    norm = LogNorm(vmin=max(1.0, traffic[traffic > 0].min(initial=np.inf)), vmax=max(2.0, traffic.max()))
+    _picture(path, traffic, regions, title, label="wavelets leaving a PE", norm=norm)
+
+
+def busy_picture(path: Path, share: np.ndarray, regions: dict[str, Region], title: str) -> None:
+    """Write a PNG of the share of the cycles, 0 to 1, in which each PE was busy; ``share`` is ``[rows, columns]``."""
+    from matplotlib.colors import Normalize
+
+    norm = Normalize(vmin=0.0, vmax=max(0.01, float(share.max())))
+    _picture(path, share, regions, title, label="share of the cycles in which a PE was busy", norm=norm)
+
+
+def _picture(path: Path, values: np.ndarray, regions: dict[str, Region], title: str, *, label: str, norm: Any) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 7.5), layout="constrained", dpi=130)
     close, whole = figure.subplots(1, 2, width_ratios=(4, 1))
-    traffic = links.sum(axis=0)
-    box = _bounds(regions)
-    image = _draw(close, traffic, box, regions)
+    image = _draw(close, values, _bounds(regions), regions, norm)
     close.set_title(title, loc="left", fontsize=11)
-    figure.colorbar(image, ax=close, label="wavelets leaving a PE", shrink=0.85)
-    _draw_whole(whole, traffic.shape, regions)
+    figure.colorbar(image, ax=close, label=label, shrink=0.85)
+    _draw_whole(whole, values.shape, regions)
     figure.savefig(path, format="png")
 
 
-def _draw(axes: object, traffic: np.ndarray, box: Region, regions: dict[str, Region]) -> Any:
+def _draw(axes: object, values: np.ndarray, box: Region, regions: dict[str, Region], norm: Any) -> Any:
     from matplotlib.axes import Axes
-    from matplotlib.colors import LogNorm
 
     assert isinstance(axes, Axes)
-    part = traffic[box.y : box.bottom, box.x : box.right].astype(float)
+    part = values[box.y : box.bottom, box.x : box.right]
     extent = (box.x - 0.5, box.right - 0.5, box.bottom - 0.5, box.y - 0.5)
-    norm = LogNorm(vmin=max(1.0, part[part > 0].min(initial=np.inf)), vmax=max(2.0, part.max()))
     image = axes.imshow(
         np.where(part > 0, part, np.nan),
         extent=extent,

@@ -1,7 +1,6 @@
 """`wse-emu place`: strategies on a placement problem, a leaderboard, and a picture of each placement."""
 
 import json
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import read_defects
+from wse_emu.hardware.wafer import load_wafer
 from wse_emu.mappings.placement import PlacementProblem
 from wse_emu.mappings.placement.paint import paint
 from wse_emu.mappings.placement.readers import kgraph_text, read_problem
@@ -19,6 +19,8 @@ from wse_emu.mappings.placement.search import Result, find_strategy, run_strateg
 from wse_emu.report.folder import prepare_folder, write_json, write_text
 from wse_emu.report.model_problem import ModelOptions, model_problem
 from wse_emu.report.place_picture import draw
+from wse_emu.report.progress import bar
+from wse_emu.report.run.record import SCHEMA, begin_run, finish_run, plain, run_facts
 
 LEVELS = {
     "cycles": "timing model where the problem is a mapped model's, else an estimate by formula",
@@ -50,6 +52,7 @@ def run_place(options: PlaceOptions) -> bool:
     problem = _problem(options)
     if options.out is not None:
         prepare_folder(options.out)
+        begin_run(options.out, _facts(options))
     results, left_out = _run_all(problem, options)
     results.sort(key=lambda result: result.cost["cost"])
     report = {
@@ -66,6 +69,11 @@ def run_place(options: PlaceOptions) -> bool:
     if options.out is not None:
         _write(options, problem, report, results)
     return not any(result.interrupted for result in results)
+
+
+def _facts(options: PlaceOptions) -> dict[str, Any]:
+    wafer = None if options.model is None else load_wafer(options.model.wafer)
+    return run_facts("place", asdict(options), seed=options.seed, wafer=wafer, levels=LEVELS)
 
 
 def _problem(options: PlaceOptions) -> PlacementProblem:
@@ -89,20 +97,19 @@ def _run_all(problem: PlacementProblem, options: PlaceOptions) -> tuple[list[Res
     """What each strategy gave, and where nobody asked for one by name, those that cannot place this, and why."""
     results: list[Result] = []
     left_out: dict[str, str] = {}
-    for name in options.strategies or strategy_names():
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{name} …", end="", file=sys.stderr, flush=True)  # noqa: T201
-        try:
-            results.append(run_strategy(problem, name, seconds=options.seconds, seed=options.seed))
-        except WseError as error:
-            if options.strategies:
-                raise
-            left_out[name] = str(error).removeprefix(f"strategy {name}: ")
-            continue
-        if results[-1].interrupted:
-            break
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)  # noqa: T201
+    names = options.strategies or strategy_names()
+    with bar("placing", "strategies") as shown:
+        for done, name in enumerate(names):
+            shown(done, len(names), name)
+            try:
+                results.append(run_strategy(problem, name, seconds=options.seconds, seed=options.seed))
+            except WseError as error:
+                if options.strategies:
+                    raise
+                left_out[name] = str(error).removeprefix(f"strategy {name}: ")
+                continue
+            if results[-1].interrupted:
+                break
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise WseError(f"{problem.name}: none of the strategies places it: {reasons}")
@@ -162,3 +169,4 @@ def _write(options: PlaceOptions, problem: PlacementProblem, report: dict[str, A
         draw(problem, result, out / f"{result.strategy}.png")
         if kgraph:
             write_text(out / f"{result.strategy}.paint", paint(problem, kgraph, result.placement))
+    finish_run(out, {"schema": SCHEMA, "command": "place", **plain(report)})

@@ -14,14 +14,21 @@ from wse_emu.fabric.routes import allocate_colors
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.mappings.plan import Plan
 from wse_emu.program import Memory, Program
+from wse_emu.report.regions import region_facts
+from wse_emu.report.run.record import SCHEMA
 
 LEVELS = {"timing": "timing model", "wavelet": "cycle-exact"}
 """How the wafer's figures were obtained, by engine; the tokens themselves are computed."""
 
 
 def summary(result: Result, spec: WaferSpec, plan: Plan, rates: list[GpuRate], facts: dict[str, Any]) -> dict[str, Any]:
-    """A finished decode as plain data; ``facts`` (model, mapping, …) come first."""
+    """A finished decode as plain data; ``facts`` (model, mapping, …) come first.
+
+    ``docs/run-folder.md`` has every field; :mod:`wse_emu.report.run.schema` the types.
+    """
     return {
+        "schema": SCHEMA,
+        "command": "decode",
         **facts,
         "prompt_ids": result.prompt_ids,
         "token_ids": result.token_ids,
@@ -37,7 +44,7 @@ def summary(result: Result, spec: WaferSpec, plan: Plan, rates: list[GpuRate], f
         "sram": sram(plan.memory),
         "colors": colors(plan.program.routed(result.tokens[-1].timing.routing), spec),
         "experts": experts_load(result.met),
-        "regions": {name: asdict(region) for name, region in plan.regions.items()},
+        "regions": region_facts(plan),
         "defects": {"pes": len(plan.program.defects.pes), "links": len(plan.program.defects.links)},
         "wafer": {"name": spec.name, "columns": spec.columns, "rows": spec.rows, "clock_hz": spec.clock_hz},
         "baseline": [asdict(rate) for rate in rates],

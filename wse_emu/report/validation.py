@@ -11,7 +11,9 @@ from rich.table import Table
 
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import load_wafer
-from wse_emu.report.folder import check_parent, write_file
+from wse_emu.report.folder import check_parent, prepare_folder, write_file
+from wse_emu.report.progress import bar
+from wse_emu.report.run.record import record_run, run_facts
 from wse_emu.validation import Case, ValidationSet, read_rows, shipped_files, validate
 
 ROUNDING = 5e-5
@@ -25,25 +27,31 @@ def run_validate(
     plot: Path | None = None,
     check: bool = False,
     json_output: bool = False,
+    out: Path | None = None,
 ) -> bool:
-    """Predict and show; with ``check`` False is returned where an error is beyond its record.
+    """Predict and show, and leave run.json and report.json in ``out``.
 
-    Raises WseError for what the user got wrong.
+    With ``check`` False is returned where an error is beyond its record. Raises WseError for what the user got wrong.
     """
     if plot is not None:
         check_parent(plot, "--plot")
+    if out is not None:
+        prepare_folder(out)
     rows = [row for path in data or shipped_files() for row in read_rows(path)]
-    sets, skipped = validate(rows, progress=_tell)
-    _tell("")
+    with bar("validating", "rows") as shown:
+        sets, skipped = validate(rows, progress=shown)
     if not sets:
         raise WseError(f"{', '.join(map(str, data))}: no row that can be predicted ({'; '.join(skipped) or 'no rows'})")
     grown = list(_grown(sets)) if check else []
+    report = {"sets": [one.as_dict() for one in sets], "skipped": skipped, "grown": grown}
     if json_output:
-        print(json.dumps({"sets": [one.as_dict() for one in sets], "skipped": skipped, "grown": grown}))  # noqa: T201
+        print(json.dumps(report))  # noqa: T201
     else:
         _show(sets, skipped, every=cases or bool(data))
     if plot is not None:
         draw(sets, plot)
+    options = {"data": data, "cases": cases, "plot": plot, "check": check}
+    record_run(out, run_facts("validate", options, levels={"predicted": "timing model"}), report)
     for line in grown:
         print(f"wse-emu: {line}", file=sys.stderr)  # noqa: T201
     return not grown
@@ -58,11 +66,6 @@ def _grown(sets: Sequence[ValidationSet]) -> Iterator[str]:
         for (name, found), most in zip(one.figures().items(), recorded, strict=True):
             if found > most + ROUNDING:
                 yield f"{one.name}: {name} is {found:.4f}, beyond the recorded {most:.4f}"
-
-
-def _tell(line: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _show(sets: Sequence[ValidationSet], skipped: Sequence[str], *, every: bool) -> None:

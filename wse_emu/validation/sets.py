@@ -29,7 +29,8 @@ MODELS = {
 CAPACITY_EDGE = {"LLaMA3-8B": 360}
 """Edge of the decode grid whose KV cache table 5 measures: that of table 2's rows."""
 
-Progress = Callable[[str], None]
+Progress = Callable[[int, int, str], None]
+"""(rows done, rows in all, what is at hand)"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def validate(
     rows: Iterable[MeasuredRow],
     *,
     wafers: dict[str, WaferSpec] | None = None,
-    progress: Progress = lambda _line: None,
+    progress: Progress = lambda _done, _total, _what: None,
 ) -> tuple[list[ValidationSet], list[str]]:
     """Predict all ``rows``; returns the sets that have cases, and what was left out, a line a reason.
 
@@ -111,7 +112,7 @@ def validate(
     waiting: list[MeasuredRow] = []
     rows = list(rows)
     for number, row in enumerate(rows):
-        progress(f"{number}/{len(rows)} {row.kind}")
+        progress(number - len(waiting), len(rows), row.kind)
         if row.kind == "shift":
             waiting.append(row)
             continue
@@ -120,7 +121,11 @@ def validate(
             found[name].cases.append(result)
         else:
             skipped[result] = skipped.get(result, 0) + 1
-    _predict_shifts(waiting, specs["wse3"], found, progress)
+
+    def shifting(done: int, what: str) -> None:
+        progress(len(rows) - len(waiting) + done, len(rows), what)
+
+    _predict_shifts(waiting, specs["wse3"], found, shifting)
     return [one for one in found.values() if one.cases], [
         f"{count} rows ({reason})" for reason, count in skipped.items()
     ]
@@ -153,7 +158,7 @@ def _mesh_gemm(row: MeasuredRow, specs: dict[str, WaferSpec]) -> Prediction:
 
 
 def _predict_shifts(
-    rows: Sequence[MeasuredRow], spec: WaferSpec, found: dict[str, ValidationSet], progress: Progress
+    rows: Sequence[MeasuredRow], spec: WaferSpec, found: dict[str, ValidationSet], progress: Callable[[int, str], None]
 ) -> None:
     """Rows of one grid and tile are stages of the same run."""
     runs: dict[tuple[int, int], list[MeasuredRow]] = {}
@@ -161,8 +166,10 @@ def _predict_shifts(
         _check_edge(row, row.whole("P"), spec)
         _check_fits(row, 2 * row.whole("tile_f16_values"), spec)
         runs.setdefault((row.whole("P"), row.whole("tile_f16_values")), []).append(row)
+    done = 0
     for (edge, elements), same in runs.items():
-        progress(f"shift on {edge}×{edge}")
+        progress(done, f"shift on {edge}×{edge}")
+        done += len(same)
         cycles = programs.shift_cycles(spec, edge, elements, [row.whole("L") for row in same])
         for row in same:
             values = {"P": edge, "L": row.whole("L"), "tile_f16_values": elements, "class": row.values["class"]}

@@ -27,6 +27,8 @@ class Recorder:
     cut: int | None = None
     rows: int = 0
     moves: list[np.ndarray] = field(default_factory=list)
+    own: list[np.ndarray] = field(default_factory=list)
+    """Those of the moves by which a wavelet leaves its own PE's queue; they do not count as rows."""
     waits: list[np.ndarray] = field(default_factory=list)
     ends: list[np.ndarray] = field(default_factory=list)
     grid: Grid | None = None
@@ -43,16 +45,17 @@ class Recorder:
             if before is None:
                 before = np.zeros_like(stays[place])
             self._add(self.moves, time, color, grid.members(moved[place]))
+            self._add(self.own, time, color, grid.members(machine.fabric.own_moved[place]), counts=False)
             self._add(self.waits, time, color, grid.members(stays[place] & ~before))
             self._add(self.ends, time, color, grid.members(before & ~stays[place]))
             self._waiting[color] = stays[place].copy()
         if self.rows > self.limit:
             self.cut = time
 
-    def _add(self, to: list[np.ndarray], time: int, color: int, pes: np.ndarray) -> None:
+    def _add(self, to: list[np.ndarray], time: int, color: int, pes: np.ndarray, *, counts: bool = True) -> None:
         if pes.size:
             to.append(np.stack([np.full_like(pes, time), pes, np.full_like(pes, color)], axis=1))
-            self.rows += len(pes)
+            self.rows += len(pes) if counts else 0
 
     @staticmethod
     def table(parts: list[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 from wse_emu.baseline import find_format, model_work
 from wse_emu.decode import Result, Session
+from wse_emu.engines.activity import Activity, activity, activity_maps
 from wse_emu.errors import WseError
 from wse_emu.fabric.region import Region
 from wse_emu.hardware.gpu import load_gpu
@@ -15,10 +16,10 @@ from wse_emu.mappings.plan import Plan
 from wse_emu.program import Memory, Program
 from wse_emu.program.memory import bytes_map
 from wse_emu.report.folder import write_text
-from wse_emu.report.page.activity import Activity, activity, activity_maps
 from wse_emu.report.page.channels import channels
 from wse_emu.report.page.encode import encode
 from wse_emu.report.page.timeline import named_steps, spans
+from wse_emu.report.run.arrays import slots_and_routes
 
 FORMAT = 1
 """Of page.json; `wse-emu view` refuses any other."""
@@ -32,10 +33,8 @@ Facts = dict[str, Any]
 def collect(session: Session, result: Result, report: Facts) -> Facts:
     """All that the page needs, as plain data; ``report`` is what report.json holds."""
     plan, spec = session.plan, session.spec
-    height = plan.program.calls[0].region.height
-    first = len(result.prompt_ids) - 1
-    slots = [(first + i) // height + 1 for i in range(len(result.tokens))]
-    spent = activity(plan.program, spec, slots)
+    last = plan.program.routed(result.tokens[-1].timing.routing)
+    spent = activity(plan.program, spec, slots_and_routes([decoded.timing for decoded in result.tokens]))
     numbers = {region: i for i, region in enumerate(dict.fromkeys(call.region for call in plan.program.calls))}
     compute, streams = activity_maps(spent, spec)
     maps = {"compute": compute, "streams": streams, "sram": bytes_map(plan.memory, spec), "clocks": result.clocks}
@@ -47,8 +46,8 @@ def collect(session: Session, result: Result, report: Facts) -> Facts:
         "dead": sorted(plan.program.defects.pes),
         "regions": _regions(plan, numbers),
         "activity": _activity(spent, numbers),
-        "timeline": _timeline(session, result, numbers, slots[-1]),
-        "routes": channels(plan.program, spec, numbers),
+        "timeline": _timeline(last, result, numbers, report["level"]),
+        "routes": channels(last, spec, numbers),
         "roofline": _roofline(session, result, report),
         "maps": {name: encode(values) for name, values in maps.items()},
     }
@@ -134,21 +133,21 @@ def _activity(spent: Activity, numbers: dict[Region, int]) -> list[Facts]:
                 "y": share.along_y.tolist(),
                 "single": [[x, y, cycles] for (x, y), cycles in share.single.items()],
             }
-            for kernel, share in spent[region].items()
+            for kernel, share in spent.get(region, {}).items()
         }
         for region in numbers
     ]
 
 
-def _timeline(session: Session, result: Result, numbers: dict[Region, int], slots: int) -> Facts:
-    """The last token, by the timing model also where its cycles are exact."""
-    program, before = session.plan.program, result.tokens[:-1]
-    clocks = session.clock.clocks(before[-1].timing) if before else None
-    found = spans(program, session.spec, slots, clocks)
+def _timeline(program: Program, result: Result, numbers: dict[Region, int], level: str) -> Facts:
+    """The last token, which ran ``program``."""
+    steps = result.tokens[-1].timing.steps
+    assert steps is not None, "the page shows decodes whose steps were recorded"
+    found = spans(steps)
     kernels = list(dict.fromkeys(span.kernel for span in found))
     return {
         "token": len(result.tokens) - 1,
-        "level": "timing model",
+        "level": level,
         "cycles": max(span.end for span in found),
         "kernels": kernels,
         "steps": named_steps(program),
