@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engines.test_wafer_clock import SPEC, pipeline
+from tests.oracle import random_models
 from tests.report.chrome_trace import CHROME_TRACE
 from wse_emu.cli import main
 from wse_emu.engines.wafer_clock import TimingEngine
@@ -287,3 +288,22 @@ def test_broken_tables_are_one_line(tmp_path: Path, finished: dict[str, str]) ->
         run.steps()
     with pytest.raises(WseError, match=r"links.npz: cannot be read"):
         _ = run.arrays
+
+
+@pytest.mark.parametrize("lie", [pytest.param("sharded", marks=pytest.mark.slow), "regions"])
+def test_a_run_s_folder_has_every_region_and_the_steps_of_the_experts_met(lie: str, tmp_path: Path) -> None:
+    random_models.saved(random_models.make("mixtral"), tmp_path / "mixtral")
+    options = ("--mapping", "pipeline", "--experts", lie, "--tokens", "3", "--prompt-ids", "1,2,3")
+    found = load_run(decode(tmp_path / "run", "--model", str(tmp_path / "mixtral"), *options))
+    report, steps = found.decode, pd.read_parquet(tmp_path / "run" / "steps.parquet").to_dict("records")
+    assert {row["region"] for row in steps} <= report.regions.keys()
+    for token in range(len(report.cycles_per_token)):
+        here = [row for row in steps if row["token"] == token]
+        assert max(row["end_cycle"] for row in here) == sum(report.cycles_per_token[: token + 1])
+        if lie == "regions":
+            met = {row["region"] for row in here if "expert " in row["region"]}
+            assert len(met) == 2 * len({region.split(",")[0] for region in met}), "two experts in each layer"
+    arrays = found.arrays
+    assert arrays["wait_cycles"].min() >= 0
+    assert sum(row["wavelet_hops"] for row in steps) == arrays["links"].sum() == report.wavelet_hops
+    assert (tmp_path / "run" / "report.html").stat().st_size > 100_000
