@@ -13,6 +13,7 @@ from wse_emu.kernels.attention import attend, project
 from wse_emu.kernels.embed import embed, lm_head
 from wse_emu.kernels.expert_regions import expert_array
 from wse_emu.kernels.gemv import gemv
+from wse_emu.kernels.latent import latent_attention
 from wse_emu.kernels.mlp import mlp
 from wse_emu.kernels.moe import SharedExpert, Stacks, mixture, route
 from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm, wide_norm
@@ -58,8 +59,14 @@ class Shapes:
         """Layout of (…, kv, repeat, *pairs)."""
         return Layout((*before, "x.outer", None, *self.pair_dims), self.inner)
 
+    @property
+    def angles(self) -> int:
+        """Pairs of a head that have an angle."""
+        latent = self.config.latent
+        return self.config.head_dim // 2 if latent is None else latent.rope // 2
+
     def frequencies(self) -> Layout:
-        return Layout(("x.inner",), self.inner)
+        return Layout(("x.inner",), self.inner) if self.config.latent is None else Layout(("x",))
 
 
 def inner_columns(config: ModelConfig, cols: int) -> tuple[int, ...]:
@@ -116,7 +123,7 @@ def angles_body(shapes: Shapes, style: Style, rows: int, kind: LayerKind = ALIKE
     b = style.builder("angles", rows, shapes.cols)
     turned = shapes.config.rope_of(kind)
     name = "rope" if turned == shapes.config.rope else "local_rope"
-    frequencies = b.weight(name, (shapes.config.head_dim // 2,), shapes.frequencies(), "float32")
+    frequencies = b.weight(name, (shapes.angles,), shapes.frequencies(), "float32")
     with b.kernel("rope"):
         return b.build(*angles(b, frequencies, magnitude=turned.magnitude))
 
@@ -152,8 +159,9 @@ def layer_body(
     config = shapes.config
     b = style.builder("layer", rows, shapes.cols)
     hidden = b.input("hidden", (config.hidden,), HIDDEN)
-    half = config.head_dim // 2
-    angle = tuple(b.input(part, (half,), shapes.frequencies()) for part in ("cos", "sin") if config.rope.rotates)
+    angle = tuple(
+        b.input(part, (shapes.angles,), shapes.frequencies()) for part in ("cos", "sin") if config.rope.rotates
+    )
     mixed = _attention(b, shapes, _norm(b, config, hidden, "attention_norm"), angle, positions, kind)
     attended = _add_output(b, config, hidden, mixed, "attention", "output")
     before = hidden if config.parallel_residual else attended
@@ -246,6 +254,8 @@ def _attention(  # noqa: PLR0917
 ) -> Value:
     """What attention adds to the residual."""
     config, repeat = shapes.config, shapes.repeat
+    if config.latent is not None:
+        return latent_attention(b, config, normed, angle, positions=positions)
     out = b.matrix("o", (config.hidden, config.kv_heads, repeat, *shapes.pairs), shapes.heads("y"), inputs=4)
     bias = b.weight("o_bias", (config.hidden,), HIDDEN) if config.output_bias else None
     cache_layout = Layout(("y", "x.outer", *shapes.pair_dims), shapes.inner)

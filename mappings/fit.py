@@ -48,5 +48,5 @@ def _larger(request: Request, pes: int) -> str:
 def _stored_bytes(request: Request) -> int:
     """Bytes of all weights and the whole KV cache, without padding."""
     config, precision = request.config, request.precision
-    cache = 2 * config.layers * config.kv_width * request.positions
+    cache = config.layers * config.cache_width * request.positions
     return ceil(config.parameters * precision.weight_bytes) + cache * ITEMSIZE[precision.activations]

@@ -1,13 +1,15 @@
 """config.json of the families with experts: defaults as in transformers, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.oracle import random_models, reference
 from wse_emu.errors import WseError
-from wse_emu.models import ModelConfig
+from wse_emu.models import ModelConfig, load_model
 from wse_emu.models.config import LayerKind
 from wse_emu.models.experts import Experts
 from wse_emu.models.rope import RopeScaling
@@ -129,3 +131,37 @@ def test_parameters_of_experts_are_those_of_their_matrices() -> None:
     assert experts.parameters(10, active=True) == 2 * 120 + 50 + 180 + 10
     biased = Experts(5, 2, 4, bias=True)
     assert biased.parameters(10) == 5 * (120 + 4 + 4 + 10) + 50 + 5
+
+
+DEEPSEEK = SIZES | {
+    "model_type": "deepseek_v3",
+    "first_k_dense_replace": 2,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "n_shared_experts": 2,
+    "q_lora_rank": 20,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 12,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 10,
+}
+
+
+def test_deepseek_v3_has_the_parameters_and_the_cache_of_transformers(tmp_path: Path) -> None:
+    """transformers counts a bias of the router's in a buffer; multi-token prediction is left out."""
+    theirs = reference.transformers().AutoConfig.for_model(**DEEPSEEK, num_mtp_layers=0)
+    model, config = reference.causal_model(theirs), ModelConfig.from_hf(DEEPSEEK)
+    assert config.parameters == model.num_parameters()
+    assert config.layers_by_kind == {LayerKind(): 2, LayerKind(sparse=True): 4}
+    assert config.cache_width == 16 + 8
+    assert config.experts is not None
+    assert config.experts.shared_intermediate == 48
+    with pytest.raises(WseError, match="deepseek_v3 is known by its shape alone: it can be estimated, not decoded"):
+        load_model(str(random_models.saved(model, tmp_path)))
+
+
+@pytest.mark.parametrize("key", ["kv_lora_rank", "qk_rope_head_dim", "v_head_dim"])
+def test_latents_without_elements_are_refused(key: str) -> None:
+    with pytest.raises(WseError, match=r"latent attention: .* must be at least 1, got 0"):
+        ModelConfig.from_hf(DEEPSEEK | {key: 0})

@@ -21,6 +21,7 @@ PARAMETERS = {
     "olmoe-1b-7b": 6_919_161_856,
     "gpt-oss-20b": 20_914_757_184,
     "gpt-oss-120b": 116_829_156_672,
+    "deepseek-v3": 671_026_404_352,
 }
 """Of the published safetensors files, as their model pages count them; of gpt-oss as its model card does."""
 ACTIVE = {
@@ -30,6 +31,7 @@ ACTIVE = {
     "olmoe-1b-7b": 1.3,
     "gpt-oss-20b": 3.61,
     "gpt-oss-120b": 5.13,
+    "deepseek-v3": 37,
 }
 """In 10⁹, as their model cards say. That of gpt-oss (arXiv 2508.10925, table 1) leaves out the embedding."""
 

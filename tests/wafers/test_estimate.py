@@ -2,20 +2,26 @@
 
 import heapq
 from dataclasses import replace
-from math import ceil
+from math import ceil, prod
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.models.test_hf_experts import DEEPSEEK
+from wse_emu.engines.assembly import assemble_body
 from wse_emu.engines.estimate import Estimator
+from wse_emu.engines.timing import BodyClock
 from wse_emu.engines.wafer_clock import TimingEngine
+from wse_emu.engines.wavelet import Machine
 from wse_emu.errors import WseError
 from wse_emu.hardware import load_wafer
 from wse_emu.mappings.plan import Request
 from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import LayerKind, ModelConfig
 from wse_emu.models.known import load_config
+from wse_emu.program import Body
 from wse_emu.wafers import Workload, estimate
 from wse_emu.wafers.layers import Layers, PeRoom
 from wse_emu.wafers.layout import ENDS, crossing_cycles
@@ -201,3 +207,30 @@ def test_all_experts_are_stored_and_the_active_ones_worked_with(name: str) -> No
     assert fewer.wafers == found.wafers
     assert found.wafers * WSE3.pes * WSE3.sram_bytes > 2 * config.parameters
     assert fewer.cycles_by_kernel["experts"] < 0.9 * found.cycles_by_kernel["experts"]
+
+
+LATENT = ModelConfig.from_hf(DEEPSEEK)
+
+
+@pytest.mark.parametrize("mapping", [Shared, Pipelined])
+def test_latent_attention_is_timed_and_stored_by_its_shape(mapping: type[Shared | Pipelined]) -> None:
+    """A token leaves a latent and a rotated key in the cache, once for all heads."""
+    spec, workload = load_wafer("wse3"), Workload(1, 128, "float16")
+    found = mapping(LATENT, spec, workload).best(None)
+    assert found is not None
+    plan = make_plan(
+        found.mapping, Request(LATENT, spec, 128, "auto", Estimator(spec), shape=found.region, dtype="float16")
+    )
+    exact = TimingEngine(plan.program, spec).token(64).cycles
+    assert found.cycles_per_token == pytest.approx(exact, rel=0.03)
+    layer = next(call.body for call in plan.program.calls if call.body.name == "layer")
+    assert sum(prod(state.shape) for state in layer.states) == 128 * LATENT.cache_width
+    weights = sum(prod(value.shape) for value in layer.weights)
+    assert weights == LATENT.parameters_of(LATENT.kind(0))
+    assert Machine(assemble_body(layer, spec)).run().clock.max() == _alone(layer)
+
+
+def _alone(body: Body) -> int:
+    clock = BodyClock(WSE3, body, np.zeros((body.rows, body.cols), dtype=np.int64), 1)
+    clock.run()
+    return int(clock.clock.max()) + clock.offset

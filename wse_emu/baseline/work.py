@@ -156,6 +156,9 @@ def experts_of(config: ModelConfig) -> Experts | None:
 
 
 def _caches(config: ModelConfig) -> tuple[Cache, ...]:
+    if (latent := config.latent) is not None:  # every head reads all of it, keys and values of a position being one
+        flops = 2 * config.heads * (latent.cached + latent.kv_rank)
+        return (Cache(config.layers * latent.cached, config.layers * flops),)
     near = sum(config.windowed)
     kinds = ((config.layers - near, None), (near, config.window))
     return tuple(

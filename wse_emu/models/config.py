@@ -11,11 +11,12 @@ import numpy as np
 
 from wse_emu.errors import WseError
 from wse_emu.models.experts import Experts
+from wse_emu.models.latent import Latent
 from wse_emu.models.rope import Rope
 
 FAMILIES = (
     *("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "gemma2", "gemma3_text", "phi3"),
-    *("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss"),
+    *("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss", "deepseek_v3"),
 )
 Norm = Literal["rms", "layer"]
 """RMSNorm, or LayerNorm with a bias."""
@@ -92,6 +93,8 @@ class ModelConfig:
     """Which layers are windowed; empty: none."""
     local_rope: Rope | None = None
     """How windowed layers rotate; None: as the others (Gemma 3 has a base of their own)."""
+    latent: Latent | None = None
+    """Attention over a cache of latent vectors (DeepSeek-V3), known by its shape alone; None: over keys and values."""
     experts: Experts | None = None
     """The MLP of sparse layers; None: no layer is sparse."""
     sparse: tuple[bool, ...] = ()
@@ -193,6 +196,11 @@ class ModelConfig:
         return self.kv_heads * self.head_dim
 
     @property
+    def cache_width(self) -> int:
+        """Elements that a token leaves in a layer's cache: keys and values, or what they are made from."""
+        return 2 * self.kv_width if self.latent is None else self.latent.cached
+
+    @property
     def norm_parameters(self) -> int:
         """Weights of one norm over the hidden state."""
         return self.hidden * (1 if self.norm == "rms" else 2)
@@ -207,6 +215,8 @@ class ModelConfig:
     @property
     def attention_parameters(self) -> int:
         """Weights of one layer's attention, its norms of q and k included."""
+        if self.latent is not None:
+            return self.latent.parameters(self.hidden, self.heads)
         projections = 2 * self.hidden * (self.q_width + self.kv_width)
         bias = (self.q_width + 2 * self.kv_width) * self.attention_bias + self.hidden * self.output_bias
         norms = 2 * self.head_dim * self.qk_norm + (self.q_width + self.kv_width) * self.wide_qk_norm

@@ -1,6 +1,7 @@
 """config.json of the families with experts, as their classes in transformers read it, with the defaults of these."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wse_emu.errors import WseError
@@ -9,6 +10,7 @@ from wse_emu.models.experts import Experts
 from wse_emu.models.fields import Fields
 from wse_emu.models.hf_parts import even_share, read_activation, read_layers, read_window, read_windowed, refuse
 from wse_emu.models.hf_rope import read_rope
+from wse_emu.models.latent import Latent
 from wse_emu.models.rope import Rope, RopeScaling
 
 GPT_OSS_ROPE = RopeScaling("yarn", 32.0, original_context=4096, whole_pairs=False, magnitude=1.3465735902799727)
@@ -118,6 +120,36 @@ def _gpt_oss(fields: Fields) -> ModelConfig:
     )
 
 
+def _deepseek_v3(fields: Fields) -> ModelConfig:
+    """By its shape: its router's sigmoids and groups of experts are charged as a softmax over all experts is."""
+    layers = read_layers(fields)
+    refuse(fields, "attention_bias")
+    latent = Latent(
+        fields.integer("q_lora_rank", 1536),
+        fields.integer("kv_lora_rank", 512),
+        fields.integer("qk_nope_head_dim", 128),
+        fields.integer("qk_rope_head_dim", 64),
+        fields.integer("v_head_dim", 128),
+    )
+    dense, inner = fields.integer("first_k_dense_replace", 3), fields.integer("moe_intermediate_size", 2048)
+    return ModelConfig(
+        family="deepseek_v3",
+        layers=layers,
+        **_sizes(fields, kv_heads=128) | {"head_dim": latent.nope + latent.rope},
+        norm_epsilon=fields.number("rms_norm_eps", 1e-6),
+        rope=replace(read_rope(fields), rotated=latent.rope),
+        latent=latent,
+        experts=Experts(
+            fields.integer("n_routed_experts", 256),
+            fields.integer("num_experts_per_tok", 8),
+            inner,
+            norm_topk=fields.flag("norm_topk_prob", default=True),
+            shared_intermediate=fields.integer("n_shared_experts", 1) * inner,
+        ),
+        sparse=tuple(layer >= dense for layer in range(layers)),
+    )
+
+
 def _gpt_oss_rope(fields: Fields) -> Rope:
     stated = fields.has("rope_parameters") or fields.has("rope_scaling")
     found = read_rope(fields, theta=150_000.0)
@@ -184,4 +216,5 @@ MOE_READERS: Mapping[str, Callable[[Fields], ModelConfig]] = {
     "qwen3_moe": _qwen3_moe,
     "olmoe": _olmoe,
     "gpt_oss": _gpt_oss,
+    "deepseek_v3": _deepseek_v3,
 }

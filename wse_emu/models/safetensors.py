@@ -35,6 +35,8 @@ TYPES: Mapping[str, np.dtype[Any]] = {
 def load_safetensors(folder: Path, name: str | None = None) -> Model:
     """A model from a folder; weights stay in their files. Raises `WseError` for anything missing or contradictory."""
     config = read_hf_config(read_json(folder / "config.json"), str(folder / "config.json"))
+    if config.latent is not None:
+        raise WseError(f"{folder}: {config.family} is known by its shape alone: it can be estimated, not decoded")
     table = TABLES.get(config.family, LLAMA)
     tensors: dict[str, StoredTensor] = {}
     for path in _shards(folder):

@@ -10,6 +10,7 @@ from wse_emu.program import (  # noqa: F401  (they register their operations)
     ops_activations,
     ops_attention,
     ops_experts,
+    ops_latent,
     ops_ring,
     ops_rows,
     ops_tokens,

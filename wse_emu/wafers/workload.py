@@ -50,7 +50,7 @@ def check_workload(config: ModelConfig, workload: Workload, wafers: int | None =
 
 def least_wafers(config: ModelConfig, spec: WaferSpec, workload: Workload) -> int:
     """Wafers that have as many bytes as weights and caches take."""
-    cache = 2 * config.layers * config.kv_width * workload.users * workload.context
+    cache = config.layers * config.cache_width * workload.users * workload.context
     room = spec.pes * (spec.sram_bytes - spec.runtime_bytes)
     held = config.parameters * workload.precision.weight_bytes + cache * ITEMSIZE[workload.precision.activations]
     return ceil(held / room)
