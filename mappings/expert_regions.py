@@ -53,7 +53,7 @@ class ExpertShapes:
     def beside(self, rows: int, cols: int) -> Beside | None:
         """The rectangle of a layer; None where the wafer has no room for as many of them as there are layers."""
         for _, each in sorted(self.tried(rows)):
-            found = self._around(rows, cols, each)
+            found = self.around(rows, cols, each)
             if found is not None and self._find_room(found):
                 return found
         return None
@@ -63,7 +63,7 @@ class ExpertShapes:
         return expert_call(self.request, rows, extents(self.experts.intermediate, self.request.spec.columns)[-1])
 
     def _tried(self, rows: int) -> list[tuple[int, int]]:
-        """(cycles, columns) of an expert wherever it fits the SRAM."""
+        """(cycles, columns) of an expert wherever it fits the SRAM, the fewest columns first."""
         calls = (
             expert_call(self.request, rows, cols)
             for cols in extents(self.experts.intermediate, self.request.spec.columns)
@@ -71,7 +71,7 @@ class ExpertShapes:
         fitting = (call.body for call in calls if memory(Program("expert", (call,)), self.request.spec).fits)
         return [(self.request.estimator.body_cycles(body, 1), body.cols) for body in fitting]
 
-    def _around(self, rows: int, cols: int, each: int) -> Beside | None:
+    def around(self, rows: int, cols: int, each: int) -> Beside | None:
         """With experts of ``each`` columns: the fewest shelves, and the narrowest of these."""
         count, most = self.experts.count, self.request.spec.columns
         for shelves in range(1, self.request.spec.rows // rows + 1):

@@ -261,6 +261,12 @@ def estimate_command(  # noqa: PLR0917
     draft: Annotated[str | None, typer.Option(help="A smaller model that drafts tokens, on wafers of its own.")] = None,
     draft_tokens: Annotated[int, typer.Option(help="Drafted at a time.")] = 4,
     acceptance: Annotated[float, typer.Option(help="Probability that a drafted token is kept.")] = 0.8,
+    experts: Annotated[
+        str, typer.Option(help="sharded (each over all PEs of its layer) or regions (one each).")
+    ] = "sharded",
+    chances: Annotated[
+        str | None, typer.Option(help="Of experts to be met: 3,1,1,… or a JSON list in a file.  [default: all alike]")
+    ] = None,
     gpu: Annotated[
         list[str] | None, typer.Option(help="Beside it: A100, H100, …; several work.  [default: all]")
     ] = None,
@@ -269,7 +275,7 @@ def estimate_command(  # noqa: PLR0917
     """What wafers would do with a model, from its shape alone: tokens/s, how many wafers, what limits it."""
     from wse_emu.report.estimate import EstimateOptions, run_estimate
 
-    workload = users, context, precision, kv
+    workload = users, context, precision, kv, experts, chances
     drafted = None if draft is None else (draft, draft_tokens, acceptance)
     run_estimate(EstimateOptions(model, wafer, wafers, *workload, drafted, gpu or [], json_output))
 

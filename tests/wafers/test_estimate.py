@@ -17,12 +17,16 @@ from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.engines.wavelet import Machine
 from wse_emu.errors import WseError
 from wse_emu.hardware import load_wafer
+from wse_emu.kernels.decoder import inner_columns
+from wse_emu.mappings.layers import Pipeline
 from wse_emu.mappings.plan import Request
 from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import LayerKind, ModelConfig
 from wse_emu.models.known import load_config
 from wse_emu.program import Body
+from wse_emu.program.routing import drawn_routing
 from wse_emu.wafers import Workload, estimate
+from wse_emu.wafers.apart import Apart
 from wse_emu.wafers.layers import Layers, PeRoom
 from wse_emu.wafers.layout import ENDS, crossing_cycles
 from wse_emu.wafers.pipeline import Pipelined
@@ -209,6 +213,50 @@ def test_all_experts_are_stored_and_the_active_ones_worked_with(name: str) -> No
     assert fewer.cycles_by_kernel["experts"] < 0.9 * found.cycles_by_kernel["experts"]
 
 
+def test_experts_on_regions_take_as_long_as_the_whole_pipeline() -> None:
+    """All five layers with a drawn routing, by the timing engine, against two of each kind."""
+    spec, workload = load_wafer("wse3"), Workload(1, 128, "float32", experts="regions")
+    apart = Apart(Layers(MIXED, spec, workload))
+    found = apart.best(None)
+    assert found is not None
+    (rows, cols), inner = found.region, inner_columns(MIXED, found.region[1])[-1]
+    ends = apart.ends_columns(rows)
+    assert ends is not None
+    program = apart._laid(Pipeline(apart.layers.request, rows, cols, inner, ends, apart.beside(rows, cols)))
+    exact = TimingEngine(program, spec).token(64, 0, drawn_routing(program.experts, 2, 3)).cycles
+    assert found.cycles_per_token == pytest.approx(exact, rel=0.03)
+    assert found.cycles_by_kernel["dispatch"] > 0
+
+
+def test_the_busiest_expert_sets_the_pace_of_many_users() -> None:
+    config = load_config("mixtral-8x7b")
+    even, skewed = (
+        estimate(config, WSE3, Workload(512, 256, experts="regions", chances=chances))
+        for chances in (None, (50.0, 50.0, *[1.0] * 6))
+    )
+    assert even.region == skewed.region
+    assert even.interval_cycles < skewed.interval_cycles
+    one = Apart(Layers(config, WSE3, Workload(1, 256, experts="regions")))
+    rows, cols = even.region
+    expert = one.layers.request.estimator.body_cycles(one._expert(rows, cols), 1)
+    likely = 50 / 106 * (1 + 50 / 56) + 6 / 106 * 50 / 105  # first, second after the other likely one, or after any
+    assert skewed.interval_cycles == pytest.approx(likely * expert, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "workload", "said"),
+    [
+        ("llama-3.1-8b", Workload(1, 64, experts="regions"), "a llama model of this shape has no experts"),
+        ("llama-3.1-8b", Workload(1, 64, chances=(1.0,)), "has no experts"),
+        ("mixtral-8x7b", Workload(1, 64, experts="apart"), "experts 'apart': sharded or regions works"),
+        ("mixtral-8x7b", Workload(1, 64, chances=(1.0, 2.0)), "chances of 8 experts"),
+    ],
+)
+def test_what_experts_are_asked_for(model: str, workload: Workload, said: str) -> None:
+    with pytest.raises(WseError, match=said):
+        estimate(load_config(model), WSE3, workload)
+
+
 LATENT = ModelConfig.from_hf(DEEPSEEK)
 
 
@@ -216,7 +264,7 @@ LATENT = ModelConfig.from_hf(DEEPSEEK)
 def test_latent_attention_is_timed_and_stored_by_its_shape(mapping: type[Shared | Pipelined]) -> None:
     """A token leaves a latent and a rotated key in the cache, once for all heads."""
     spec, workload = load_wafer("wse3"), Workload(1, 128, "float16")
-    found = mapping(LATENT, spec, workload).best(None)
+    found = mapping(Layers(LATENT, spec, workload)).best(None)
     assert found is not None
     plan = make_plan(
         found.mapping, Request(LATENT, spec, 128, "auto", Estimator(spec), shape=found.region, dtype="float16")

@@ -7,6 +7,9 @@ import numpy as np
 from wse_emu.errors import WseError
 from wse_emu.program.body import Routing
 
+DRAWS = 200
+"""Of the tokens of all users, for a mean."""
+
 
 def check_chances(chances: Sequence[float] | None, count: int, active: int) -> np.ndarray:
     """Weights of the draws (count,), which sum to 1; None: all alike. WseError for weights that no draw has."""
@@ -43,7 +46,7 @@ def drawn_routing(
 
 
 def busiest_load(
-    count: int, active: int, tokens: int, chances: Sequence[float] | None = None, *, draws: int = 200, seed: int = 0
+    count: int, active: int, tokens: int, chances: Sequence[float] | None = None, *, draws: int = DRAWS, seed: int = 0
 ) -> float:
     """Tokens that the busiest of ``count`` experts gets of ``tokens`` at once, each of which meets ``active``; a mean.
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
@@ -12,8 +13,10 @@ from wse_emu.baseline import baselines, gpu_format, model_work
 from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import load_gpu
 from wse_emu.hardware.wafer import load_wafer
+from wse_emu.models.config import ModelConfig
 from wse_emu.models.known import load_config
 from wse_emu.program.precision import PRESETS
+from wse_emu.program.routing import DRAWS, busiest_load
 from wse_emu.report.tables import gpus_named
 from wse_emu.systems import published_speeds
 from wse_emu.wafers import Draft, Workload, estimate
@@ -25,6 +28,7 @@ LEVELS = {
     "bubbles": "estimate: stages that work on a token each",
     "wafers": "estimate: bytes of weights, caches, activations and runtime",
     "energy_j_per_token": "estimate: the whole system at work",
+    "experts": "estimate: seeded draws",
     "baseline": "estimate: the fewest GPUs, a power of two, that hold the model and all caches",
 }
 
@@ -43,6 +47,8 @@ class EstimateOptions:
     context: int | None
     precision: str
     kv: str
+    experts: str
+    chances: str | None
     draft: tuple[str, int, float] | None
     """Model, tokens at a time, probability that one is kept."""
     gpus: list[str]
@@ -56,7 +62,9 @@ def run_estimate(options: EstimateOptions) -> None:
         raise WseError(f"--precision {options.precision}: {', '.join(PRESETS)} work")
     gpus = [load_gpu(name) for name in options.gpus]
     context = min(8192, config.context) if options.context is None else options.context
-    workload = Workload(options.users, context, options.precision, options.kv)
+    workload = Workload(
+        options.users, context, options.precision, options.kv, options.experts, _chances(options.chances)
+    )
     found = estimate(config, spec, workload, options.wafers, _draft(options))
     rates = baselines(
         model_work(config, name=options.model),
@@ -72,6 +80,7 @@ def run_estimate(options: EstimateOptions) -> None:
         "workload": asdict(workload),
         "draft": None if options.draft is None else dict(zip(DRAFT, options.draft, strict=True)),
         **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
+        "experts": _load(config, workload),
         "system_watts": spec.system_watts,
         "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
         "published": [asdict(speed) for speed in published_speeds(config) if speed.system == spec.name],
@@ -82,6 +91,29 @@ def run_estimate(options: EstimateOptions) -> None:
         print(json.dumps(report))  # noqa: T201
     else:
         Console().print(_table(report))
+
+
+def _chances(text: str | None) -> tuple[float, ...] | None:
+    """Numbers after commas, or a JSON file with a list of them."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(Path(text).read_text("utf-8")) if text.endswith(".json") else text.split(",")
+        return tuple(float(number) for number in found)
+    except (OSError, ValueError, TypeError) as error:
+        raise WseError(
+            f"--chances {text[:60]}: numbers with commas, or a .json file with a list of them, work"
+        ) from error
+
+
+def _load(config: ModelConfig, workload: Workload) -> dict[str, float] | None:
+    """Tokens that an expert and the busiest one of a layer get, of one token of every user at once."""
+    experts = config.experts
+    if experts is None:
+        return None
+    mean = workload.users * experts.active / experts.count
+    busiest = busiest_load(experts.count, experts.active, workload.users, workload.chances)
+    return {"mean_tokens": mean, "busiest_tokens": busiest, "max_over_mean": busiest / mean}
 
 
 def _draft(options: EstimateOptions) -> Draft | None:
@@ -130,6 +162,9 @@ def _table(report: dict[str, Any]) -> Table:
     used = sum(size for name, size in sram.items() if name != "capacity")
     table.add_row("fullest PE", f"{used:,} of {sram['capacity']:,} bytes", "layers' weights and caches, activations")
     table.add_row("KV cache", f"{report['kv_capacity_tokens']:,} tokens", "would fit, of all users together")
+    if (load := report["experts"]) is not None:
+        note = f"{load['max_over_mean']:.2f} × the mean of all; estimate: {DRAWS} seeded draws"
+        table.add_row("busiest expert", f"{load['busiest_tokens']:,.1f} tokens at once", note)
     table.add_row(
         "energy",
         f"{report['energy_j_per_token']:,.2f} J a token",

@@ -1,13 +1,15 @@
 """The best of the layouts that a workload fits."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
 from wse_emu.errors import WseError
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
+from wse_emu.wafers.apart import Apart
 from wse_emu.wafers.layers import Layers
-from wse_emu.wafers.layout import WaferEstimate
+from wse_emu.wafers.layout import WaferEstimate, WaferLayout
 from wse_emu.wafers.pipeline import Pipelined
 from wse_emu.wafers.shared import Shared
 from wse_emu.wafers.speculation import Draft, check_draft, speculate
@@ -36,7 +38,7 @@ def _drafted(
     config: ModelConfig, spec: WaferSpec, workload: Workload, wafers: int | None, draft: Draft
 ) -> WaferEstimate:
     check_draft(draft, config)
-    small = estimate(draft.config, spec, workload)
+    small = estimate(draft.config, spec, replace(workload, experts="sharded", chances=None))
     if wafers is not None and wafers <= small.wafers:
         raise WseError(f"{wafers} wafers: the draft takes {small.wafers} of its own; at least {small.wafers + 1} work")
     found = _found(Layers(config, spec, workload), None if wafers is None else wafers - small.wafers)
@@ -60,7 +62,7 @@ def _found(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
     """The layouts that fit: with weights streamed in only where nothing else does."""
     config, spec, workload = layers.config, layers.spec, layers.workload
     found = _fitting(layers, wafers)
-    if not found and (streamed := Streamed(layers, wafers or 1).best(wafers)):
+    if not found and workload.experts == "sharded" and (streamed := Streamed(layers, wafers or 1).best(wafers)):
         found = [streamed]
     if not found:
         where = f"{wafers} {spec.name}" if wafers else f"any number of {spec.name}"
@@ -73,5 +75,7 @@ def _found(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
 
 
 def _fitting(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
-    tried = (layout.best(wafers) for layout in (Shared(layers), Pipelined(layers)))
+    apart = layers.workload.experts == "regions"
+    layouts: list[WaferLayout] = [Apart(layers)] if apart else [Shared(layers), Pipelined(layers)]
+    tried = (layout.best(wafers) for layout in layouts)
     return [one for one in tried if one is not None]

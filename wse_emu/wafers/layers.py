@@ -48,7 +48,9 @@ class Layers:
 
     def __init__(self, config: ModelConfig, spec: WaferSpec, workload: Workload) -> None:
         self.config, self.spec, self.workload = config, spec, workload
-        self.request = Request(config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype)
+        self.request = Request(
+            config, spec, workload.context, "auto", Estimator(spec), dtype=workload.dtype, experts=workload.experts
+        )
         self.plain = Style(workload.dtype, "chain")
         """Bytes and local work, which no reduction's algorithm changes, are counted by it."""
         self.body = cache(self._body)
@@ -104,8 +106,9 @@ class Layers:
         return TimingEngine(Program("KV shift", (call,)), self.spec).token(0).cycles
 
     def _body(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Body:
-        shapes = Shapes(self.config, cols, inner)
-        return layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind)
+        """Without its experts, where these have regions of their own."""
+        shapes, apart = Shapes(self.config, cols, inner), self.request.apart and kind.sparse
+        return layer_body(shapes, self.plain, rows, positions=self.workload.context, kind=kind, apart=apart)
 
     def _room(self, rows: int, cols: int, inner: int) -> PeRoom:
         bodies = {kind: self.body(rows, cols, inner, kind) for kind in self.config.kinds}

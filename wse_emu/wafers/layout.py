@@ -10,8 +10,9 @@ from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.kernels.decoder import inner_columns
 from wse_emu.mappings.shapes import Looked, extents, search_shapes
 from wse_emu.models.config import LayerKind, ModelConfig
-from wse_emu.program import Local, Program
+from wse_emu.program import Body, Local, Program
 from wse_emu.program.precision import ITEMSIZE, find_precision
+from wse_emu.program.routing import drawn_routing
 from wse_emu.wafers.layers import TIMED, Layers, PeRoom
 
 ENDS = {"embedding", "lm_head", "sample"}
@@ -57,6 +58,10 @@ class WaferEstimate:
             energy_j_per_token=count * self.energy_j_per_token * self.tokens_per_second_total / total,
             replicas=count,
         )
+
+
+Shape = tuple[int, int, int]
+"""Rows, columns, and columns that share a key-value head."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,12 @@ class WaferLayout(ABC):
 
     def _round_cycles(self, rows: int, cols: int, inner: int, wafers: int) -> int:
         """From one token of a user to the next, about: embedding, head and ways between wafers left out."""
-        by_kind = self.layers.cycles(rows, cols, inner)
+        by_kind = self.cycles(rows, cols, inner)
         total = self.layers.of_all(by_kind)
         waiting = self.waiting_cycles(self.layers.room(rows, cols, inner), total)
-        return round(max(total + waiting, self.workload.users * self.stage_cycles(0, by_kind, wafers)))
+        return round(
+            max(total + waiting, self.workload.users * self.stage_cycles(0, by_kind, wafers, (rows, cols, inner)))
+        )
 
     @abstractmethod
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
@@ -119,12 +126,24 @@ class WaferLayout(ABC):
         """Embedding, :data:`TIMED` layers of that kind, and the head."""
 
     @abstractmethod
-    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], wafers: int) -> float:
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], wafers: int, shape: Shape) -> float:
         """Cycles of the slowest stage that works on one token at a time; ``layers``: of one layer of each kind."""
 
     @abstractmethod
     def held(self, room: PeRoom) -> Held:
         """What lies on a PE of the fullest wafer."""
+
+    def bodies(self, rows: int, cols: int, inner: int, kind: LayerKind) -> list[Body]:
+        """What a token passes one after another in a layer of that kind."""
+        return [self.layers.body(rows, cols, inner, kind)]
+
+    def cycles(self, rows: int, cols: int, inner: int) -> dict[LayerKind, int]:
+        """Of one layer of each kind, as shapes are chosen by."""
+        return self.layers.cycles(rows, cols, inner)
+
+    def fullest(self, room: PeRoom, held: Held, _rows: int) -> dict[str, int]:
+        """Bytes on the fullest PE, by cause."""
+        return {"weights": held.weight_bytes, "kv_cache": held.layers * room.cache, "working": room.working}
 
     def waiting_cycles(self, _room: PeRoom, _cycles: float) -> float:
         """Cycles that a token waits for weights, beside the ``cycles`` that it takes where all are there."""
@@ -139,7 +158,7 @@ class WaferLayout(ABC):
         ends = sum(cycles for name, cycles in kernels.items() if name in ENDS)
         layers = {kind: sum(n for name, n in one.items() if name not in ENDS) for kind, one in by_kind.items()}
         crossing = crossing_cycles(self.config, self.spec, self.workload.dtype) * (wafers > 1)
-        interval = max(self.stage_cycles(ends, layers, wafers), crossing)
+        interval = max(self.stage_cycles(ends, layers, wafers, (rows, cols, inner)), crossing)
         kernels[BETWEEN] = wafers * crossing
         kernels[WAITING] = self.waiting_cycles(room, sum(kernels.values()))
         cycles, held = sum(kernels.values()), self.held(room)
@@ -152,7 +171,7 @@ class WaferLayout(ABC):
             interval,
             kernels,
             self._bound(rows, cols, inner, kernels),
-            {"weights": held.weight_bytes, "kv_cache": held.layers * room.cache, "working": room.working},
+            self.fullest(room, held, rows),
             self._capacity(rows, room, held),
             rate,
             users * rate,
@@ -163,7 +182,10 @@ class WaferLayout(ABC):
     def _token(self, rows: int, cols: int, inner: int, kind: LayerKind) -> dict[str, float]:
         """Cycles by kernel of embedding, head and one layer of that kind, as if all weights were there."""
         position, timed = self.layers.timed_position(rows), min(TIMED, self.config.layers)
-        timing = TimingEngine(self.program(rows, cols, inner, kind), self.spec).token(position)
+        program, experts = self.program(rows, cols, inner, kind), self.config.experts
+        active = 0 if experts is None else experts.active
+        routing = drawn_routing(program.experts, active, 0, self.workload.chances)
+        timing = TimingEngine(program, self.spec).token(position, 0, routing)
         kernels = {name: n / (1 if name in ENDS else timed) for name, n in timing.cycles_by_kernel.items()}
         shift = self.layers.shift_cycles(rows, cols, inner)
         return kernels | {SHIFT: float(shift)} if shift else kernels
@@ -186,12 +208,14 @@ class WaferLayout(ABC):
     def _bound(self, rows: int, cols: int, inner: int, kernels: dict[str, float]) -> str:
         """What takes most of a token in its layers: work on the PEs' own data, the fabric, or edges of wafers."""
         slots = self.layers.slots(rows)
-        bodies = {kind: self.layers.body(rows, cols, inner, kind) for kind in self.config.kinds}
+        steps = {
+            kind: [
+                step for body in self.bodies(rows, cols, inner, kind) for step in body.steps if isinstance(step, Local)
+            ]
+            for kind in self.config.kinds
+        }
         work = self.layers.of_all(
-            {
-                kind: sum(local_cycles(self.spec, step, slots) for step in body.steps if isinstance(step, Local))
-                for kind, body in bodies.items()
-            }
+            {kind: sum(local_cycles(self.spec, step, slots) for step in held) for kind, held in steps.items()}
         )
         beside = {*ENDS, BETWEEN, WAITING}
         layers = sum(cycles for name, cycles in kernels.items() if name not in beside)

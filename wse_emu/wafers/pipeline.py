@@ -10,7 +10,7 @@ from wse_emu.mappings.shapes import extents
 from wse_emu.models.config import LayerKind
 from wse_emu.program import Program
 from wse_emu.wafers.layers import PeRoom
-from wse_emu.wafers.layout import Held, WaferLayout
+from wse_emu.wafers.layout import Held, Shape, WaferLayout
 
 
 class Pipelined(WaferLayout):
@@ -36,16 +36,19 @@ class Pipelined(WaferLayout):
     def program(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Program:
         ends = self.ends_columns(rows)
         assert ends is not None
-        pipeline = Pipeline(self.layers.few(kind), rows, cols, inner, ends)
-        regions, x, y = [], 0, 0
-        for width in pipeline.widths:
+        return self._laid(Pipeline(self.layers.few(kind), rows, cols, inner, ends))
+
+    def _laid(self, pipeline: Pipeline) -> Program:
+        """On regions side by side, shelf after shelf."""
+        rows, height, regions, x, y = pipeline.rows, pipeline.height, [], 0, 0
+        for number, width in enumerate(pipeline.widths):
             if x + width > self.spec.columns:
-                x, y = 0, (y + rows) % max(rows, self.spec.rows - rows + 1)
-            regions.append(Region(x, y, width, rows))
+                x, y = 0, (y + height) % max(height, self.spec.rows - height + 1)
+            regions.append(Region(x, y, width, height if number else rows))
             x += width
         return pipeline.program(regions)
 
-    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], _wafers: int) -> float:
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], _wafers: int, _shape: Shape) -> float:
         return max(ends, *layers.values())
 
     def held(self, room: PeRoom) -> Held:

@@ -8,7 +8,7 @@ from wse_emu.mappings.shared import shared_program
 from wse_emu.models.config import LayerKind
 from wse_emu.program import Program
 from wse_emu.wafers.layers import PeRoom
-from wse_emu.wafers.layout import Held, WaferLayout
+from wse_emu.wafers.layout import Held, Shape, WaferLayout
 
 
 class Shared(WaferLayout):
@@ -26,7 +26,7 @@ class Shared(WaferLayout):
     def program(self, rows: int, cols: int, inner: int, kind: LayerKind) -> Program:
         return shared_program(self.layers.few(kind), Region(0, 0, cols, rows), inner)
 
-    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], wafers: int) -> float:
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], wafers: int, _shape: Shape) -> float:
         total = self.layers.of_all(layers)
         return max(total / wafers, ends) if wafers > 1 else total + ends
 

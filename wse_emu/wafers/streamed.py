@@ -6,7 +6,7 @@ from math import ceil
 from wse_emu.models.config import LayerKind
 from wse_emu.program.precision import find_precision
 from wse_emu.wafers.layers import Layers, PeRoom
-from wse_emu.wafers.layout import Held
+from wse_emu.wafers.layout import Held, Shape
 from wse_emu.wafers.shared import Shared
 
 
@@ -27,8 +27,8 @@ class Streamed(Shared):
     def wafers(self, rows: int, cols: int, inner: int) -> int | None:
         return self.count if self._resident(self.layers.room(rows, cols, inner)) >= 0 else None
 
-    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], _wafers: int) -> float:
-        return super().stage_cycles(ends, layers, 1)
+    def stage_cycles(self, ends: float, layers: Mapping[LayerKind, float], _wafers: int, shape: Shape) -> float:
+        return super().stage_cycles(ends, layers, 1, shape)
 
     def waiting_cycles(self, room: PeRoom, cycles: float) -> float:
         streamed = max(0, self.config.layers - self.count * self._resident(room))
