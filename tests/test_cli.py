@@ -123,6 +123,8 @@ def test_files_are_written_whole(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "busy.png",
         "links.npz",
+        "page.json",
+        "report.html",
         "report.json",
         "run.json",
         "state.json",
