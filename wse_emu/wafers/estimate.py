@@ -67,11 +67,12 @@ def _found(layers: Layers, wafers: int | None) -> list[WaferEstimate]:
     if not found:
         where = f"{wafers} {spec.name}" if wafers else f"any number of {spec.name}"
         sharded = workload.experts == "sharded"
-        streamed = ", nor do the caches alone with weights streamed in" if sharded else " with experts on regions"
+        beside = ", nor do the caches alone with weights streamed in" if sharded else " with experts on regions"
         raise WseError(
             f"{config.parameters:,} parameters ({workload.dtype}) and {workload.users:,} × {workload.context:,} tokens "
-            f"of cache fit {where} in no way{streamed}; by bytes alone both take {least_wafers(config, spec, workload)}: "
-            f"fewer users, a shorter context, {'' if sharded else 'sharded experts, '}or more wafers work"
+            f"of cache fit {where} in no way{beside}; by bytes alone both take "
+            f"{least_wafers(config, spec, workload)}: fewer users, a shorter context, "
+            f"{'' if sharded else 'sharded experts, '}or more wafers work"
         )
     return found
 
