@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engines.test_moves import SPEC, idle, moves, walk
 from tests.fabric.strategies import plain
 from wse_emu.engines.assembly import assemble
-from wse_emu.engines.moves import move_plan, move_routes
+from wse_emu.engines.moves import Ways, move_plan, move_routes
 from wse_emu.engines.wafer_clock import TimingEngine
 from wse_emu.engines.wavelet import Machine
 from wse_emu.errors import WseError
@@ -55,11 +55,21 @@ def is_free(graph: nx.Graph, corners: list[tuple[int, int]]) -> bool:
     return True
 
 
+def has_ways(graph: nx.Graph, straight: Ways, source: Region, target: Region) -> bool:
+    """Whether every row can leave its column and reach all of its target's row, which is free of defects itself."""
+    starts = [(int(straight.columns[row]), source.y + row) for row in range(source.height)]
+    return all(nx.has_path(graph, start, (target.x, target.y + row)) for row, start in enumerate(starts))
+
+
 @settings(max_examples=100, deadline=None)
 @given(case=cases())
 def test_rows_go_as_an_l_or_reach_their_farthest_pe_over_the_fewest_links(case: Case) -> None:
     (source, target), mesh = (case[0].source, case[0].target), Mesh.from_spec(SPEC, defects=case[1])
     graph, straight = plain(mesh), move_plan(source, target)
+    if not has_ways(graph, straight, source, target):
+        with pytest.raises(WseError, match="the defects leave row"):
+            move_plan(source, target, mesh)
+        return
     plan, routes = move_plan(source, target, mesh), move_routes(case[0], mesh)
     for route in routes:
         check_route(route, mesh)

@@ -213,7 +213,7 @@ def layer_weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
         (PRESETS["int8"], PlainPes(np.float16, plain_quantiser(127, 32))),
         (replace(PRESETS["int4"], group=2), PlainPes(np.float16, plain_quantiser(7, 2))),
     ],
-    ids=str,
+    ids=["float16", "bfloat16", "int8", "int4"],
 )
 def test_a_layer_rounds_where_the_machine_stores_or_sends(precision: Precision, plain: PlainPes) -> None:
     """The order of a PE's own float32 sums is the library's: now and then it tips a number to its neighbour."""
