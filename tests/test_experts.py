@@ -1,5 +1,6 @@
 """Experts on regions of their own: the same tokens, moves that follow the routing, and who met how many tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,19 @@ import pytest
 
 from tests.oracle import random_models
 from tests.oracle.reference import assert_agrees, greedy
+from tests.wafers.test_estimate import MIXED
 from wse_emu.decode import Session, map_model
+from wse_emu.engines.estimate import Estimator
 from wse_emu.errors import WseError
+from wse_emu.fabric import Region
+from wse_emu.hardware import load_wafer
+from wse_emu.mappings.plan import Request
+from wse_emu.mappings.registry import make_plan
 from wse_emu.models import Model, load_model
+from wse_emu.models.experts import Experts
 from wse_emu.program import Transfer
+from wse_emu.program.routing import drawn_routing
+from wse_emu.report.summary import colors
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
 FAST = ("qwen2_moe", "gpt_oss")
@@ -79,20 +89,22 @@ def test_an_expert_is_met_as_often_as_in_transformers(tmp_path: Path) -> None:
 
 
 def test_wavelets_go_to_the_experts_that_a_token_meets_and_back(tmp_path: Path) -> None:
-    """Hops by hand: along the rows from the layer's region to the far end of the expert's, and the way back."""
+    """Hops by hand: along the rows from the layer's region to the far end of the last expert's, and the ways back."""
     session = apart(loaded("olmoe", tmp_path), (7, 5))
     result = session.decode(PROMPT, 4)
     program = session.plan.program
+    regions = {(c.expert.layer, c.expert.number): c.region for c in program.calls if c.expert is not None}
     total = 0
     for decoded in result.tokens:
-        moved: dict[tuple[int, int], int] = {}
+        moved: dict[Region, int] = {}
         for step in program.routed(decoded.timing.routing).steps:
             if isinstance(step, Transfer) and step.expert is not None:
-                place = (step.expert.layer, step.expert.number)
-                moved[place] = moved.get(place, 0) + 1
+                for end in (step.source,) if step.back else step.targets:
+                    moved[end] = moved.get(end, 0) + 1
                 total += sum(_hops(step, row) for row in range(step.source.height)) * step.value.wavelets
-        met = {(layer, number) for layer, chosen in decoded.timing.routing for number in chosen}
-        assert moved == dict.fromkeys(met, 2), "one move there, one back, for the experts met and no others"
+        chosen = [(layer, number) for layer, numbers in decoded.timing.routing for number in numbers]
+        met = {regions[place] for place in chosen}
+        assert moved == dict.fromkeys(met, 2), "once there, once back, for the experts met and no others"
     kept = [d.timing for d in result.tokens]
     without = session.clock.links([])
     assert not without.any()
@@ -110,11 +122,11 @@ def _hops(move: Transfer, row: int) -> int:
     columns = {move.source.x + row % move.source.width, move.source.right - 1 - row % move.source.width}
     ways = []
     for x in columns:
-        ends = [x, move.target.x, move.target.right - 1]
+        ends = [x, min(t.x for t in move.targets), max(t.right for t in move.targets) - 1]
         ways.append(abs(move.target.y - move.source.y) + max(ends) - min(ends))
     from wse_emu.engines.moves import move_plan
 
-    plan = move_plan(move.source, move.target)
+    plan = move_plan(move.source, move.span)
     assert int(plan.columns[row]) in columns
     return ways[list(columns).index(int(plan.columns[row]))]
 
@@ -129,11 +141,19 @@ def test_both_engines_time_a_routed_token_alike(name: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(timed.links, result.links)
 
 
-def test_more_experts_at_once_than_there_are_colors_is_one_clear_line(tmp_path: Path) -> None:
-    """Each takes a channel there and one back; the numbers need none."""
-    session = apart(loaded("qwen2_moe-normed", tmp_path), (7, 5), engine="wavelet")
-    with pytest.raises(WseError, match="the routes need more than the 21 colors"):
-        session.decode(PROMPT[:1], 1)
+def colors_taken(active: int) -> int | None:
+    """By one token of a model whose layers' reductions are all chains; None if there are too few."""
+    config, spec = replace(MIXED, experts=Experts(16, active, 48)), load_wafer("wse3")
+    request = Request(config, spec, 64, "chain", Estimator(spec), shape=(8, 8), experts="regions")
+    program = make_plan("pipeline", request).program
+    used: int | None = colors(program.routed(drawn_routing(program.experts, active, 0)), spec)["used"]
+    return used
+
+
+def test_every_expert_that_a_token_meets_takes_a_color_home_and_all_of_them_one_there() -> None:
+    few = colors_taken(2)
+    assert few is not None
+    assert [colors_taken(active) for active in (4, 8, 12)] == [few + 2, few + 6, None]
 
 
 def test_every_expert_has_its_own_bytes(tmp_path: Path) -> None:

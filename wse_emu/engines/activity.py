@@ -95,7 +95,8 @@ def _body(body: Body, spec: WaferSpec, slots: int) -> dict[str, Share]:
 def _move(found: Activity, move: Transfer, mesh: Mesh, spec: WaferSpec, tokens: int) -> None:
     """One PE of each row sends, every PE of the target receives."""
     cycles = tokens * stream_costs(spec, move.value.dtype, combining=False).due(move.value.wavelets)
-    _share(found, move.target, move.kernel).along_y += cycles
+    for target in move.targets:
+        _share(found, target, move.kernel).along_y += cycles
     sent = _share(found, move.source, move.kernel)
-    for x, y in move_plan(move.source, move.target, mesh).corners[:, 0].tolist():
+    for x, y in move_plan(move.source, move.span, mesh).corners[:, 0].tolist():
         sent.single[x, y] += cycles

@@ -72,7 +72,7 @@ class _Assembler:
         """What every region does, in order, with its place in the program; a move belongs to two."""
         found: dict[Region, list[tuple[int, Call | Transfer]]] = {region: [] for region in self.regions}
         for index, step in enumerate(self.program.steps):
-            regions = [step.region] if isinstance(step, Call) else [step.source, step.target]
+            regions = [step.region] if isinstance(step, Call) else [step.source, *step.targets]
             for region in regions:
                 found.setdefault(region, []).append((index, step))
         return found
@@ -160,7 +160,7 @@ class _Assembler:
 
     def _move(self, region: Region, move: Transfer, index: int) -> None:
         """Senders in the source's region, receivers everywhere in the target's."""
-        plan = move_plan(move.source, move.target, self.mesh)
+        plan = move_plan(move.source, move.span, self.mesh)
         columns = (plan.columns - move.source.x).tolist()
         colors = [self.color[route.name] for route in self.moves[move]]
         held = [colors[channel] for channel in plan.channels]
@@ -172,10 +172,10 @@ class _Assembler:
             inside = Region(region.x - self.box.x, region.y - self.box.y, region.width, region.height)
             place = self.code.refer(entries.ravel().tolist(), Code.IN_REGION, 0, {move.kernel: 1}, inside)
             self.code.sources[place] = [(index, 0, 0)]
-        if region == move.target:
+        if region in move.targets:
             told = [[Instruction("recv", wavelets, source=color)] for color in held]
             place = self.code.blocks(told, Code.ALONG_Y, region.y - self.box.y, {move.kernel: 1})
-            self.code.sources[place] = [(index, 1, 0)]
+            self.code.sources[place] = [(index, 1 + move.targets.index(region), 0)]
 
     def _colors(self) -> tuple[list[Color], list[str]]:
         count = max(self.color.values(), default=-1) + 1

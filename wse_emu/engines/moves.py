@@ -68,21 +68,23 @@ class Leg(NamedTuple):
 
 def move_routes(move: Transfer, mesh: Mesh | None = None) -> list[Route]:
     """One route a channel, on the box of all its ways."""
-    plan = move_plan(move.source, move.target, mesh)
-    box = _box(plan.corners, move.source, move.target)
+    span = move.span
+    plan = move_plan(move.source, span, mesh)
+    box = _box(plan.corners, move.source, span)
     inside = Ways(plan.corners - (box.x, box.y), plan.channels)
-    target = Region(move.target.x - box.x, move.target.y - box.y, move.target.width, move.target.height)
+    target = Region(span.x - box.x, span.y - box.y, span.width, span.height)
     ports = np.zeros((int(plan.channels.max()) + 1, 2, box.height, box.width), dtype=np.uint8)
     starts, channels = inside.corners[:, 0].tolist(), inside.channels.tolist()
     for row, legs in enumerate(inside.legs(target)):
         inputs, outputs = ports[channels[row]]
         inputs[starts[row][1], starts[row][0]] |= RAMP
-        outputs[target.y + row, target.x : target.right] |= RAMP
+        for taking in move.targets:
+            outputs[target.y + row, taking.x - box.x : taking.right - box.x] |= RAMP
         for leg in legs:
             out, into = _PORTS[leg.direction]
             outputs[leg.leaving] |= out
             inputs[leg.entered] |= into
-    name = f"move {move.source} to {move.target}"
+    name = f"move {move.source} to {' and '.join(map(str, move.targets))}"
     return [Route(f"{name} #{channel}", move.kernel, box, *ports[channel]) for channel in range(len(ports))]
 
 

@@ -1,11 +1,12 @@
 """When every step of a token began and ended, on which region, and what it waited for: gathered where somebody asks.
 
-A row is a step of a body on its region; a move has two, one on the region that sends and one on that which receives.
+A row is a step of a body on its region; a move has one on the region that sends and one on each that receives.
 A row lasts while it moves the latest clock of its region on, so that the rows of a region follow each other.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Kind(IntEnum):
 class StepList:
     """The rows of a token of a program, in program order. All have the same length.
 
-    ``call`` is an index in ``program.steps``; ``step`` one in the body's steps, of a move 0 to send and 1 to receive.
+    ``call`` is an index in ``program.steps``; ``step`` one in the body's steps, of a move 0 to send and from 1 on to
+    receive.
     """
 
     call: np.ndarray
@@ -43,6 +45,12 @@ class StepList:
     kernel: list[str]
     operation: list[str]
     region: list[Region]
+
+    @cached_property
+    def sender(self) -> np.ndarray:
+        """For each row the last one that sends, up to itself: whose wavelets a receiving row takes."""
+        sends = np.array([name == "send" for name in self.operation])
+        return np.asarray(np.maximum.accumulate(np.where(sends, np.arange(len(sends)), 0)))
 
     def __len__(self) -> int:
         return len(self.kernel)
@@ -74,8 +82,7 @@ class StepTimes:
         found[0] = np.where(rows.kind == Kind.WORK, growth, 0)
         found[0] += np.where(rows.kind == Kind.OVERLAP, np.minimum(growth, self.computing), 0)
         found[2] = np.where(rows.kind == Kind.HOST, growth, 0)
-        sent = np.concatenate([[0], self.start[:-1]])  # the row before a receiving one is that which sends
-        found[3] = np.where(rows.kind == Kind.RECEIVE, np.clip(sent - self.start, 0, growth), 0)
+        found[3] = np.where(rows.kind == Kind.RECEIVE, np.clip(self.start[rows.sender] - self.start, 0, growth), 0)
         found[1] = growth - found.sum(axis=0)
         return found
 
@@ -126,7 +133,10 @@ def step_list(program: Program) -> StepList:
             continue
         layer = next((layer_of(call) for call in _calls_on(program, step.target, index) if call.prefix), ANY_LAYER)
         rows.append((index, 0, Kind.FABRIC, layer, step.kernel, "send", step.source))
-        rows.append((index, 1, Kind.RECEIVE, layer, step.kernel, "receive", step.target))
+        rows += [
+            (index, 1 + number, Kind.RECEIVE, layer, step.kernel, "receive", target)
+            for number, target in enumerate(step.targets)
+        ]
     call, place, kind, layer_column = (np.array([row[i] for row in rows], dtype=np.int32) for i in range(4))
     return StepList(call, place, kind, layer_column, *([row[i] for row in rows] for i in (4, 5, 6)))  # type: ignore[arg-type]
 

@@ -182,26 +182,31 @@ class TimingEngine:
         Streams of rows that share a column are taken to follow each other there: an estimate. Where they share links
         on ways around defects, they are taken as if each had them alone.
         """
-        source, target = run.clocks[move.source], run.clocks[move.target]
-        before = _Ends(source, target) if self.record else None
+        source, clocks = run.clocks[move.source], [run.clocks[target] for target in move.targets]
+        target = np.concatenate(clocks, axis=1)
+        before = _Ends([source, *clocks]) if self.record else None
         costs = stream_costs(self.spec, move.value.dtype, combining=False)
-        plan = move_plan(move.source, move.target, self.mesh)
+        plan = move_plan(move.source, move.span, self.mesh)
         rows, columns = np.arange(move.source.height), plan.columns - move.source.x
         sharing = 1 if move.target.y == move.source.y else -(-move.source.height // move.source.width)
         sent = source[rows, columns] + costs.due(move.value.wavelets)
         waiting = due((sharing - 1) * move.value.wavelets, costs.interval)
-        across = move.target.x + np.arange(move.target.width)[None, :] - plan.entries[:, None]
-        hops = np.abs(across) * costs.hop + self._seams_across(move, plan)
+        places = np.concatenate([np.arange(taking.x, taking.right) for taking in move.targets])
+        across = places[None, :] - plan.entries[:, None]
+        hops = np.abs(across) * costs.hop + self._seams_across(places, plan)
         along = plan.hops * costs.hop + self._seams_along(plan)
         moved = target + costs.due(move.value.wavelets) - hops
         np.maximum(moved, (sent + waiting + costs.ramp + along)[:, None], out=moved)
         rightwards = np.maximum.accumulate(np.where(across >= 0, moved, 0), axis=1)
         leftwards = np.maximum.accumulate(np.where(across <= 0, moved, 0)[:, ::-1], axis=1)[:, ::-1]
         source[rows, columns] = sent
-        target[...] = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
+        target = np.where(across >= 0, rightwards, leftwards) + hops + (costs.ramp + costs.receive)
+        ends = np.cumsum([clock.shape[1] for clock in clocks])[:-1]
+        for clock, part in zip(clocks, np.split(target, ends, axis=1), strict=True):
+            clock[...] = part
         run.spend(move.kernel, max(run.latest, int(target.max())))
         if before is not None:
-            run.steps.append(before.rows(source, target, costs.due(move.value.wavelets), _move_hops(move, plan)))
+            run.steps.append(before.rows(costs.due(move.value.wavelets), _move_hops(move, plan)))
 
     def _seams_along(self, plan: Ways) -> np.ndarray | int:
         """What seams add to the way of each row up to its entry."""
@@ -211,12 +216,12 @@ class TimingEngine:
                 added = added + np.abs(np.diff(delays[plan.corners[:, :, axis]], axis=1)).sum(axis=1)
         return added
 
-    def _seams_across(self, move: Transfer, plan: Ways) -> np.ndarray | int:
-        """What seams add to the way of each row from its entry to each of the target's columns."""
+    def _seams_across(self, places: np.ndarray, plan: Ways) -> np.ndarray | int:
+        """What seams add to the way of each row from its entry to each of the columns ``places``."""
         delays = self._delays[0]
         if delays is None:
             return 0
-        return np.asarray(np.abs(delays[None, move.target.x : move.target.right] - delays[plan.entries][:, None]))
+        return np.asarray(np.abs(delays[places][None, :] - delays[plan.entries][:, None]))
 
     def _remember(self, clocks: Clocks) -> int:
         """The number of this clock pattern, taken relative to its earliest PE."""
@@ -231,25 +236,25 @@ class TimingEngine:
 
 
 class _Ends:
-    """The clocks of a move's regions ``[rows, cols]`` before it; they are changed in place."""
+    """The clocks ``[rows, cols]`` of the region that sends and of those that receive, before a move changes them."""
 
-    def __init__(self, source: np.ndarray, target: np.ndarray) -> None:
-        self._latest = int(source.max()), int(target.max())
-        self._means = float(source.mean()), float(target.mean())
+    def __init__(self, clocks: list[np.ndarray]) -> None:
+        self._clocks = clocks
+        self._before = [(int(clock.max()), float(clock.mean())) for clock in clocks]
 
-    def rows(self, source: np.ndarray, target: np.ndarray, busy: int, hops: int) -> Rows:
-        """The row of the region that sends and that of the other; every PE that takes part is ``busy`` as long."""
+    def rows(self, busy: int, hops: int) -> Rows:
+        """A row for each, that of the sender first; every PE that takes part is ``busy`` as long."""
         recorder = BodyRecorder()
-        sending = busy * source.shape[0] / source.size
-        idle = float(source.mean()) - self._means[0] - sending, float(target.mean()) - self._means[1] - busy
-        recorder.add(self._latest[0], int(source.max()), 0, hops, max(0.0, idle[0]))
-        recorder.add(self._latest[1], int(target.max()), 0, 0, max(0.0, idle[1]))
+        for number, (clock, (latest, mean)) in enumerate(zip(self._clocks, self._before, strict=True)):
+            occupied = busy if number else busy * clock.shape[0] / clock.size
+            idle = max(0.0, float(clock.mean()) - mean - occupied)
+            recorder.add(latest, int(clock.max()), 0, 0 if number else hops, idle)
         return recorder.rows()
 
 
 def _move_hops(move: Transfer, plan: Ways) -> int:
     """Wavelets of a move times the links that they cross: to each row's entry, and along the target's row."""
-    first, last = move.target.x, move.target.right - 1
+    first, last = move.span.x, move.span.right - 1
     along = np.maximum(last - plan.entries, 0) + np.maximum(plan.entries - first, 0)
     return int((plan.hops + along).sum()) * move.value.wavelets
 
@@ -257,7 +262,7 @@ def _move_hops(move: Transfer, plan: Ways) -> int:
 def _count_move(links: np.ndarray, move: Transfer, mesh: Mesh, times: int) -> None:
     """Add a move's wavelets to ``links``: once to every link of each row's way, along the target's row as well."""
     wavelets = move.value.wavelets * times
-    for legs in move_plan(move.source, move.target, mesh).legs(move.target):
+    for legs in move_plan(move.source, move.span, mesh).legs(move.span):
         for leg in legs:
             links[leg.direction][leg.leaving] += wavelets
 

@@ -100,9 +100,23 @@ class Transfer:
     expert: Expert | None = None
     """Whose step it is; None: every token's. With ``back`` it moves what the expert gives."""
     back: bool = False
+    also: tuple[Region, ...] = ()
+    """Regions on the rows of the target that take the same streams, from which they are multicast to all."""
+
+    @property
+    def targets(self) -> tuple[Region, ...]:
+        """All regions that it goes to, by their columns."""
+        return tuple(sorted((self.target, *self.also), key=lambda region: region.x))
+
+    @property
+    def span(self) -> Region:
+        """From the first column of its targets to the last one, on their rows."""
+        first, last = self.targets[0], self.targets[-1]
+        return Region(first.x, first.y, last.right - first.x, first.height)
 
     def __str__(self) -> str:
-        return f"move {self.name} from {self.source} to {self.target}  # {self.kernel}"
+        targets = " and ".join(map(str, self.targets))
+        return f"move {self.name} from {self.source} to {targets}  # {self.kernel}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +146,10 @@ class Program:
         return {layer: len(numbers) for layer, numbers in found.items()}
 
     def routed(self, routing: Routing) -> "Program":
-        """What a token does that meets these experts."""
+        """What a token does that meets these experts; those on the same rows get what they take as one multicast."""
         if not self.experts:
             return self
-        return Program(self.name, tuple(_taken(self.steps, routing)), self.defects)
+        return Program(self.name, tuple(_merged(_taken(self.steps, routing))), self.defects)
 
     def __str__(self) -> str:
         return "\n\n".join([*map(str, self.bodies), f"program {self.name}\n" + "\n".join(f"  {s}" for s in self.steps)])
@@ -154,3 +168,17 @@ def _taken(steps: tuple[Call | Transfer, ...], routing: Routing) -> Iterator[Cal
         elif place is not None:
             assert isinstance(step, Transfer)
             yield replace(step, name=step.expert.slot(place)) if step.back else step
+
+
+def _merged(steps: Iterator[Call | Transfer]) -> Iterator[Call | Transfer]:
+    """Moves to experts one after another that go to the same rows become one."""
+    held: dict[tuple[str, int], Transfer] = {}
+    for step in steps:
+        if isinstance(step, Transfer) and step.expert is not None and not step.back:
+            key = step.name, step.target.y
+            held[key] = replace(held[key], also=(*held[key].also, step.target)) if key in held else step
+            continue
+        yield from held.values()
+        held.clear()
+        yield step
+    yield from held.values()

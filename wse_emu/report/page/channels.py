@@ -46,7 +46,8 @@ def channels(program: Program, spec: WaferSpec, regions: dict[Region, int]) -> d
             {
                 "step": index,
                 "source": regions[step.source],
-                "target": regions[step.target],
+                "targets": [regions[target] for target in step.targets],
+                "span": [step.span.x, step.span.width],
                 "colors": [(colors or {}).get(route.name) for route in moved[index]],
                 **_ways(step, mesh),
             }
@@ -92,8 +93,8 @@ def _runs(line: list[int]) -> Iterator[list[int]]:
 
 
 def _ways(move: Transfer, mesh: Mesh) -> dict[str, Any]:
-    """Of each row: the number of its channel, and the corners of its way as far as the target's row."""
-    plan = move_plan(move.source, move.target, mesh)
+    """Of each row: the number of its channel, and the corners of its way as far as the targets' row."""
+    plan = move_plan(move.source, move.span, mesh)
     return {
         "channels": encode(plan.channels),
         "ways": encode(plan.corners.reshape(len(plan.corners), -1)),

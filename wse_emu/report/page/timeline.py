@@ -26,13 +26,13 @@ def spans(times: StepTimes) -> list[Span]:
     """
     rows = times.rows
     start, end = (times.start - times.begin).tolist(), (times.end - times.begin).tolist()
-    found: list[Span] = []
+    sender, found = rows.sender.tolist(), list[Span]()
     for i, (step, operation) in enumerate(zip(rows.call.tolist(), rows.operation, strict=True)):
-        first = max(start[i - 1] if operation == "receive" else start[i], 0)
+        first = max(start[sender[i]] if operation == "receive" else start[i], 0)
         if operation == "send" or end[i] <= first:
             continue
         span = Span(rows.kernel[i], step, rows.region[i], first, end[i])
-        if found and (span.kernel, span.step) == (found[-1].kernel, found[-1].step):
+        if found and (span.kernel, span.step, span.region) == (found[-1].kernel, found[-1].step, found[-1].region):
             span = Span(span.kernel, step, span.region, found.pop().start, span.end)
         found.append(span)
     return found

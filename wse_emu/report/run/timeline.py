@@ -98,7 +98,8 @@ def _flows(one: TokenSteps, rows: StepList, tracks: np.ndarray, end: np.ndarray)
     for i, operation in enumerate(rows.operation):
         if operation == "receive":
             shared = {"pid": WAFER, "cat": "move", "name": rows.kernel[i], "id": one.token * len(rows) + i}
-            yield {"ph": "s", **shared, "tid": int(tracks[i - 1]), "ts": int(end[i - 1]) - 1}
+            sent = rows.sender[i]
+            yield {"ph": "s", **shared, "tid": int(tracks[sent]), "ts": int(end[sent]) - 1}
             yield {"ph": "f", "bp": "e", **shared, "tid": int(tracks[i]), "ts": int(end[i]) - 1}
 
 

@@ -39,14 +39,14 @@ function routesAt(run, x, y) {
 function moveRoutes(run, move, x, y) {
   const byChannel = new Map();
   const [rows] = move.ways.shape;
-  const target = run.regions[move.target];
+  const targets = move.targets.map((number) => run.regions[number]);
   for (let row = 0; row < rows; row++) {
-    const [inputs, outputs] = moveRow(move, row, target, x, y);
+    const [inputs, outputs] = moveRow(move, row, targets, x, y);
     if (!(inputs | outputs)) continue;
     const held = byChannel.get(move.channel[row]) ?? [0, 0];
     byChannel.set(move.channel[row], [held[0] | inputs, held[1] | outputs]);
   }
-  const name = `move ${run.regions[move.source].name} → ${target.name}`;
+  const name = `move ${run.regions[move.source].name} → ${targets.map((target) => target.name).join(", ")}`;
   return [...byChannel].map(([channel, [inputs, outputs]]) => ({
     name,
     kernels: ["move"],
@@ -65,20 +65,22 @@ function corners(move, row) {
 }
 
 /** Ports [inputs, outputs] that the way of one row takes at (x, y). */
-function moveRow(move, row, target, x, y) {
+function moveRow(move, row, targets, x, y) {
   const way = corners(move, row);
   const [endX, endY] = way[way.length - 1];
+  const [first, width] = move.span;
+  const taken = targets.some((target) => x >= target.x && x < target.x + target.width);
   let inputs = x === way[0][0] && y === way[0][1] ? 16 : 0;
-  let outputs = y === endY && x >= target.x && x < target.x + target.width ? 16 : 0;
+  let outputs = y === endY && taken ? 16 : 0;
   const legs = way.slice(1).map((corner, i) => [way[i], corner]);
   legs.push(
     [
       [endX, endY],
-      [target.x + target.width - 1, endY],
+      [first + width - 1, endY],
     ],
     [
       [endX, endY],
-      [target.x, endY],
+      [first, endY],
     ],
   );
   for (const [[ax, ay], [bx, by]] of legs) {

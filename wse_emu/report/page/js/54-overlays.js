@@ -95,9 +95,9 @@ function paintWay(map, c, move, color) {
   const width = clamp(size * 0.3, 1.6, 4);
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const way = corners(move, Math.round(share * (rows - 1)));
-    const target = map.run.regions[move.target];
+    const [first, span] = move.span;
     const [endX, endY] = way[way.length - 1];
-    const far = endX - target.x > target.width / 2 ? target.x : target.x + target.width - 1;
+    const far = endX - first > span / 2 ? first : first + span - 1;
     c.beginPath();
     [...way, [far, endY]].forEach(([x, y], i) => c[i ? "lineTo" : "moveTo"](map.left(x + 0.5), map.top(y + 0.5)));
     for (const [stroke, wide] of [
