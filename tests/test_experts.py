@@ -135,10 +135,25 @@ def _hops(move: Transfer, row: int) -> int:
 def test_both_engines_time_a_routed_token_alike(name: str, tmp_path: Path) -> None:
     """Streams of two experts share the links home; the timing engine takes each as if it had them alone."""
     session = apart(loaded(name, tmp_path), (5, 4), engine="wavelet")
-    result = session.decode(PROMPT[:2], 2)
+    result = session.decode(PROMPT[:1], 1)
     assert result.modelled_cycles_per_token == pytest.approx(result.cycles_per_token, rel=0.01)
-    timed = apart(loaded(name, tmp_path), (5, 4)).decode(PROMPT[:2], 2)
+    timed = apart(loaded(name, tmp_path), (5, 4)).decode(PROMPT[:1], 1)
     np.testing.assert_array_equal(timed.links, result.links)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "columns"), [((4, 6), 14), ((3, 5), 12)])
+def test_experts_on_several_shelves_are_timed_alike_but_for_streams_that_share_links(
+    shape: tuple[int, int], columns: int, tmp_path: Path
+) -> None:
+    model, spec = loaded("mixtral", tmp_path), replace(load_wafer("wse3"), columns=columns, rows=90)
+    session = apart(model, shape, wafer=spec, engine="wavelet", reduce="chain")
+    assert session.plan.regions["layer 0"].height > shape[0], "no shelf of this wafer holds all experts"
+    result = session.decode(PROMPT[:4], 2)
+    assert result.modelled_cycles_per_token == pytest.approx(result.cycles_per_token, rel=0.005)
+    np.testing.assert_array_equal(
+        result.links, apart(model, shape, wafer=spec, reduce="chain").decode(PROMPT[:4], 2).links
+    )
 
 
 def colors_taken(active: int) -> int | None:

@@ -135,6 +135,7 @@ QWEN = Case(Experts(6, 3, 5, norm_topk=False, shared_intermediate=8, shared_gate
 OSS = Case(Experts(5, 2, 9, bias=True, clamp=0.5, alpha=1.702), 11, 3, 5, "two_way", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [QWEN, OSS], ids=["qwen2_moe", "gpt_oss"])
 def test_a_mixture_on_jax(case: Case) -> None:
     check("jax", case)

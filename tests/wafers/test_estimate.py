@@ -199,7 +199,7 @@ def test_wafers_are_filled_layer_after_layer(kinds: list[bool], dense: int, spar
     assert (wafers, held.weight_bytes + held.layers * cache) == one_by_one(room, layers, 50)
 
 
-@pytest.mark.parametrize("name", ["mixtral-8x7b", "olmoe-1b-7b"])
+@pytest.mark.parametrize("name", ["mixtral-8x7b"])
 def test_all_experts_are_stored_and_the_active_ones_worked_with(name: str) -> None:
     config = load_config(name)
     assert config.experts is not None
