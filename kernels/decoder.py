@@ -1,4 +1,4 @@
-"""The bodies of a decoder, and the weights that each of their values needs.
+"""The bodies of a decoder.
 
 The hidden state (hidden,) lies ("y",) between layers. Queries, keys and values are one GEMV of shape
 (kv, repeat + 2, *pairs): a key-value head's queries, its key and its value lie on the same columns of PEs.
@@ -6,22 +6,17 @@ The hidden state (hidden,) lies ("y",) between layers. Queries, keys and values 
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from wse_emu.fabric.region import Region
 from wse_emu.kernels.attention import attend, project
 from wse_emu.kernels.embed import embed, lm_head
-from wse_emu.kernels.expert_regions import expert_array
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.latent import latent_attention
 from wse_emu.kernels.mlp import mlp
-from wse_emu.kernels.moe import SharedExpert, Stacks, mixture, route
+from wse_emu.kernels.moe_layer import routed, sparse_mlp
 from wse_emu.kernels.norm import head_norm, layer_norm, rms_norm, wide_norm
 from wse_emu.kernels.rope import angles, rope
 from wse_emu.kernels.sample import argmax
 from wse_emu.models.config import LayerKind, ModelConfig
-from wse_emu.models.experts import Experts
-from wse_emu.models.weights import ROW_TABLES, Weights
 from wse_emu.program import Body, Builder, Call, Layout, Value
 from wse_emu.program.builder import Chooser
 from wse_emu.program.precision import Precision
@@ -167,9 +162,9 @@ def layer_body(
     before = hidden if config.parallel_residual else attended
     normed = _norm(b, config, before, "mlp_norm")
     if apart:
-        weights, chosen = _route(b, config, normed)
+        weights, chosen = routed(b, config, normed)
         return b.build(attended, chosen, normed, weights)
-    wide, *told = _experts(b, config, normed) if kind.sparse else (_mlp(b, config, normed),)
+    wide, *told = sparse_mlp(b, config, normed) if kind.sparse else (_mlp(b, config, normed),)
     kernel = "experts" if kind.sparse else "mlp"
     return b.build(_add_output(b, config, attended, wide, "mlp", kernel), *told)
 
@@ -206,47 +201,6 @@ def _mlp(b: Builder, config: ModelConfig, normed: Value) -> Value:
         biases = bias, b.weight("down_bias", (config.hidden,), HIDDEN)
     with b.kernel("mlp"):
         return mlp(b, inward, down, normed, activation=config.activation, gated=config.gated, biases=biases)
-
-
-def _experts(b: Builder, config: ModelConfig, normed: Value) -> tuple[Value, Value]:
-    """What the experts add to the residual, and which of them a token met."""
-    experts, hidden = config.experts, config.hidden
-    assert experts is not None
-    weights, chosen = _route(b, config, normed)
-    with b.kernel("experts"):
-        held, shared = _stacks(b, experts, hidden), _shared_expert(b, experts, hidden)
-        act = config.activation
-        return mixture(b, experts, held, normed, weights, chosen, activation=act, shared=shared), chosen
-
-
-def _route(b: Builder, config: ModelConfig, normed: Value) -> tuple[Value, Value]:
-    """Weights and indices of the experts that a token meets."""
-    experts = config.experts
-    assert experts is not None
-    with b.kernel("router"):
-        router = b.weight("router", (experts.count, config.hidden), Layout(("x", "y")))
-        bias = b.weight("router_bias", (experts.count,), Layout(("x",))) if experts.bias else None
-        return route(b, router, normed, experts, bias)
-
-
-def _stacks(b: Builder, experts: Experts, hidden: int) -> Stacks:
-    count, inner = experts.count, experts.intermediate
-    inward = b.matrix("experts_gate_up", (count, 2, inner, hidden), Layout((None, None, "x", "y")), stacked=True)
-    down = b.matrix("experts_down", (count, hidden, inner), Layout((None, "y", "x")), stacked=True)
-    if not experts.bias:
-        return Stacks(inward, down)
-    inward_bias = b.weight("experts_gate_up_bias", (count, 2, inner), Layout((None, None, "x")))
-    return Stacks(inward, down, inward_bias, b.weight("experts_down_bias", (count, hidden), Layout((None, "y"))))
-
-
-def _shared_expert(b: Builder, experts: Experts, hidden: int) -> SharedExpert | None:
-    inner = experts.shared_intermediate
-    if not inner:
-        return None
-    gate_up = b.matrix("shared_gate_up", (2, inner, hidden), Layout((None, "x", "y")))
-    down = b.matrix("shared_down", (hidden, inner), Layout(("y", "x")))
-    gate = b.weight("shared_router", (1, hidden), Layout((None, "y"))) if experts.shared_gate else None
-    return SharedExpert(gate_up, down, gate)
 
 
 def _attention(  # noqa: PLR0917
@@ -324,44 +278,3 @@ def _heads(b: Builder, shapes: Shapes, normed: Value) -> Value:
         bias: Value = b.local("add", heads, b.weight("qkv_bias", shape, layout))
         return bias
     return heads
-
-
-def weight_array(config: ModelConfig, weights: Weights, prefix: str, name: str) -> np.ndarray:
-    """The model's tensors behind a body's value ``prefix + name``: a matrix as (in, out), else in its own shape."""
-    if name in ROW_TABLES:
-        return weights[name].T
-    if ".experts." in prefix:
-        return expert_array(weights, prefix, name)
-    if name in ("rope", "local_rope"):
-        found = config.rope_of(LayerKind(windowed=name == "local_rope"))
-        return found.inverse_frequencies(config.head_dim).astype(np.float32)
-    if "gate_up" in name:
-        parts = (weights[prefix + name.replace("gate_up", part)] for part in ("gate", "up"))
-        return np.concatenate(list(parts), axis=-1)
-    if name in ("qkv", "qkv_bias"):
-        suffix = name.removeprefix("qkv")
-        query, key, value = (weights[prefix + part + suffix] for part in "qkv")
-        return _by_kv_head(config, [_as_rotated(config, query), _as_rotated(config, key), value])
-    return _qk_norm(config, weights, prefix) if name == "qk_norm" else weights[prefix + name]
-
-
-def _qk_norm(config: ModelConfig, weights: Weights, prefix: str) -> np.ndarray:
-    query, key = (_as_rotated(config, weights[f"{prefix}{part}_norm"]) for part in "qk")
-    if config.wide_qk_norm:
-        return _by_kv_head(config, [query, key])
-    return np.stack([query] * (config.heads // config.kv_heads) + [key])
-
-
-def _as_rotated(config: ModelConfig, heads: np.ndarray) -> np.ndarray:
-    """Heads (…, heads · dim) of queries or keys with the elements of each in the order in which they rotate."""
-    order = config.rope.pair_order(config.head_dim)
-    if np.array_equal(order, np.arange(order.size)):
-        return heads
-    return np.reshape(np.reshape(heads, (*heads.shape[:-1], -1, order.size))[..., order], heads.shape)
-
-
-def _by_kv_head(config: ModelConfig, parts: list[np.ndarray]) -> np.ndarray:
-    """Queries, keys and values (…, heads · dim) side by side for every key-value head: (…, kv · (repeat + 2) · dim)."""
-    front = parts[0].shape[:-1]
-    split = [np.reshape(part, (*front, config.kv_heads, -1)) for part in parts]
-    return np.reshape(np.concatenate(split, axis=-1), (*front, -1))

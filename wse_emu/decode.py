@@ -17,7 +17,8 @@ from wse_emu.engines.wavelet_clock import Progress as Cycles
 from wse_emu.errors import WseError
 from wse_emu.fabric.defects import Defects
 from wse_emu.hardware.wafer import WaferSpec, load_wafer
-from wse_emu.kernels.decoder import CHOSEN, weight_array
+from wse_emu.kernels.arrays import weight_array
+from wse_emu.kernels.decoder import CHOSEN
 from wse_emu.kernels.sample import sample
 from wse_emu.mappings.plan import Plan, Request
 from wse_emu.mappings.registry import make_plan
