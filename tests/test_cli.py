@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.mappings.placement.contest import painted_score
+from tests.oracle import random_models
 from wse_emu.cli import main
 from wse_emu.hardware.wafer import PRESETS
 from wse_emu.mappings.placement import Placement, PlacementProblem, check_placement
@@ -462,6 +463,20 @@ def test_the_docs_show_the_table_that_the_command_prints(run: Run) -> None:
     )
     assert len(shown) >= 6
     assert [line for line in shown if line.strip() != "…" and line not in printed] == []
+
+
+def test_decode_says_who_met_how_many_tokens(run: Run, tmp_path: Path) -> None:
+    folder = random_models.saved(random_models.make("mixtral"), tmp_path / "moe")
+    arguments = ("decode", "--model", str(folder), "--prompt-ids", "3,1,4", "--tokens", "3", "--mapping", "pipeline")
+    code, out, _ = run(*arguments, "--experts", "regions", "--json")
+    report = json.loads(out)
+    assert code == 0
+    for layer in report["experts"]["layers"]:
+        assert sum(layer["tokens"]) == 2 * (3 + 3 - 1), "two experts for each token that passed the layer"
+    assert report["cycles_by_kernel"]["dispatch"] > 0
+    _, out, _ = run(*arguments)
+    assert "experts sharded" in out
+    assert "busiest expert" in out
 
 
 def test_estimate_says_what_wafers_would_do(run: Run) -> None:
