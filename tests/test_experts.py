@@ -148,7 +148,9 @@ def test_experts_on_several_shelves_are_timed_alike_but_for_streams_that_share_l
 ) -> None:
     model, spec = loaded("mixtral", tmp_path), replace(load_wafer("wse3"), columns=columns, rows=90)
     session = apart(model, shape, wafer=spec, engine="wavelet", reduce="chain")
-    assert session.plan.regions["layer 0"].height > shape[0], "no shelf of this wafer holds all experts"
+    regions = session.plan.regions.items()
+    shelves = {region.y for name, region in regions if name.startswith("layer 0, expert")}
+    assert len(shelves) > 1, "no shelf of this wafer holds all experts"
     result = session.decode(PROMPT[:4], 2)
     assert result.modelled_cycles_per_token == pytest.approx(result.cycles_per_token, rel=0.005)
     np.testing.assert_array_equal(

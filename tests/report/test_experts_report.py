@@ -13,7 +13,8 @@ from wse_emu.report.summary import experts_load
 
 def options(model: str = "olmoe-1b-7b", **changes: object) -> EstimateOptions:
     given = {"wafer": "wse3", "wafers": None, "users": 32, "context": 128, "precision": "float16", "gpus": ["H100"]}
-    return EstimateOptions(model, **(given | {"json_output": True} | changes))  # type: ignore[arg-type]
+    plain = {"kv": "dealt", "experts": "sharded", "chances": None, "draft": None, "json_output": True}
+    return EstimateOptions(model, **(given | plain | changes))  # type: ignore[arg-type]
 
 
 def test_the_busiest_expert_is_told_beside_the_mean(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
