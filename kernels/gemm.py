@@ -26,12 +26,17 @@ def mesh_gemm(b: Builder, a: Value, w: Value, zero: Value, *, steps: int | None 
     return zero
 
 
-def mesh_gemm_step(b: Builder, a: Value, w: Value, total: Value) -> tuple[Value, Value, Value]:
-    """Multiply the tiles at hand while both walk on; returns them and the sum."""
+def mesh_gemm_step(
+    b: Builder, a: Value, w: Value, total: Value, *, fewest_rows: bool = False
+) -> tuple[Value, Value, Value]:
+    """Multiply the tiles at hand while both walk on; returns them and the sum.
+
+    Vectors go along the columns of tiles, as in WaferLLM's program; with ``fewest_rows`` along their longer side.
+    """
     with b.overlap():
         next_a = b.shift(a, axis="x", distance=-1)
         next_w = b.shift(w, axis="y", distance=-1)
-        total = b.local("gemm_add", total, a, w)
+        total = b.local("gemm_add", total, a, w, **({"fewest_rows": True} if fewest_rows else {}))
     return next_a, next_w, total
 
 

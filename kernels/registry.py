@@ -8,6 +8,7 @@ from wse_emu.kernels.attention import attend
 from wse_emu.kernels.collectives import all_reduce_2d, broadcast_2d, reduce_2d
 from wse_emu.kernels.embed import lm_head
 from wse_emu.kernels.gemm import TILES, mesh_gemm
+from wse_emu.kernels.gemm_t import gemm_t
 from wse_emu.kernels.gemv import gemv
 from wse_emu.kernels.mlp import swiglu_mlp
 from wse_emu.kernels.norm import rms_norm
@@ -81,6 +82,12 @@ def bench_mesh_gemm(b: Builder, size: int) -> Value:
     return mesh_gemm(b, *(b.input(name, shape, TILES) for name in ("a", "w", "zero")))
 
 
+def bench_gemm_t(b: Builder, size: int) -> Value:
+    """C = A @ Bᵀ of (size, size) matrices on a square region."""
+    shape = (b.rows, b.cols, -(-size // b.rows), -(-size // b.cols))
+    return gemm_t(b, *(b.input(name, shape, TILES) for name in ("a", "w")))
+
+
 def bench_ring_all_reduce(b: Builder, size: int) -> Value:
     """An all-reduce of ``size`` elements a PE on rings along columns."""
     return ring_all_reduce(b, b.input("x", (b.rows, b.cols, size), Layout(("y", "x", None))), axis="y")
@@ -103,6 +110,7 @@ KERNELS: dict[str, Kernel] = {
     "broadcast_2d": _collective_2d(broadcast_2d),
     "ring_all_reduce": bench_ring_all_reduce,
     "gemm": bench_mesh_gemm,
+    "gemm_t": bench_gemm_t,
 }
 
 

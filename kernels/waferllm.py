@@ -78,6 +78,8 @@ class LayerShape:
     kv: int
     """Width of keys and of values."""
     intermediate: int
+    query: int | None = None
+    """Width of all queries, in a prefill; None: that of the hidden state."""
 
 
 def decode_layer(
@@ -131,14 +133,16 @@ def decode_layer(
 
 def prefill_gemms(edge: int, shape: LayerShape, positions: int) -> dict[str, tuple[int, int, int]]:
     """The GEMMs of a layer's prefill over ``positions`` tokens and their tiles (m, k, n), sizes padded to ``edge``."""
-    s, d, kv, f = (-(-size // edge) for size in (positions, shape.hidden, shape.kv, shape.intermediate))
+    query = shape.hidden if shape.query is None else shape.query
+    sizes = (positions, shape.hidden, query, shape.kv, shape.intermediate)
+    s, d, q, kv, f = (-(-size // edge) for size in sizes)
     return {
-        "wq": (s, d, d),
+        "wq": (s, d, q),
         "wk": (s, d, kv),
         "wv": (s, d, kv),
-        "scores": (s, d, s),
-        "mix": (s, s, d),
-        "wo": (s, d, d),
+        "scores": (s, q, s),
+        "mix": (s, s, q),
+        "wo": (s, q, d),
         "gate": (s, d, f),
         "up": (s, d, f),
         "down": (s, f, d),

@@ -129,6 +129,9 @@ def decode(  # noqa: PLR0917
     trace: Annotated[
         Path | None, typer.Option(help="Write the first token's wavelets and waits for Perfetto: FILE.json[.gz].")
     ] = None,
+    prefill: Annotated[
+        str, typer.Option(help="The prompt: by tokens, or as gemm, all at once (Llama, Qwen2, Qwen3).")
+    ] = "tokens",
 ) -> None:
     """Decode text on an emulated wafer: the tokens, the cycles, the traffic, and GPUs beside it."""
     from wse_emu.report.decode_options import DecodeOptions
@@ -143,7 +146,7 @@ def decode(  # noqa: PLR0917
         raise WseError("--prompt and --prompt-ids: give one of them")
     options = DecodeOptions(
         model, prompt, _ids(prompt_ids), chat, tokens, wafer, mapping, experts, placement, _grid(grid), reduce, dtype,
-        defects, backend, engine, seed, temperature, top_k, top_p, json_output, save_logits, out, trace,
+        defects, backend, engine, seed, temperature, top_k, top_p, prefill, json_output, save_logits, out, trace,
     )  # fmt: skip
     run_decode(options)
 
@@ -267,6 +270,9 @@ def estimate_command(  # noqa: PLR0917
     chances: Annotated[
         str | None, typer.Option(help="Of experts to be met: 3,1,1,… or a JSON list in a file.  [default: all alike]")
     ] = None,
+    prompt: Annotated[
+        int | None, typer.Option(help="Tokens of a prompt: its rate, and the time to the first token.")
+    ] = None,
     gpu: Annotated[
         list[str] | None, typer.Option(help="Beside it: A100, H100, …; several work.  [default: all]")
     ] = None,
@@ -277,7 +283,7 @@ def estimate_command(  # noqa: PLR0917
 
     workload = users, context, precision, kv, experts, chances
     drafted = None if draft is None else (draft, draft_tokens, acceptance)
-    run_estimate(EstimateOptions(model, wafer, wafers, *workload, drafted, gpu or [], json_output))
+    run_estimate(EstimateOptions(model, wafer, wafers, *workload, drafted, gpu or [], json_output, prompt))
 
 
 @app.command()

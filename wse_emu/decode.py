@@ -25,6 +25,7 @@ from wse_emu.mappings.registry import make_plan
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.model import Model
 from wse_emu.notebook import bars, card, wafer
+from wse_emu.prefill import GemmPrefill, PrefillCost, check_mode
 from wse_emu.program import Call, Program, Routing
 from wse_emu.program.precision import Precision, find_precision
 
@@ -75,6 +76,18 @@ class Result:
     """Of the activations, and therefore of the logits."""
     met: dict[int, np.ndarray] = field(default_factory=dict)
     """How many tokens each expert met, the prompt's included: (experts,) by sparse layer."""
+    prefill: PrefillCost | None = None
+    """How the prompt but for its last token was read; None: it had one token."""
+
+    @property
+    def time_to_first_token_seconds(self) -> float:
+        """Of the emulated wafer: the prefill, and the pass that gives the first new token."""
+        return (self.prefill_cycles + self.cycles_per_token[0]) / self.clock_hz
+
+    @property
+    def prefill_tokens_per_second(self) -> float | None:
+        """Of the emulated wafer; None where there was nothing to read."""
+        return self.prefill.tokens * self.clock_hz / self.prefill_cycles if self.prefill else None
 
     @property
     def logits(self) -> np.ndarray:
@@ -131,15 +144,17 @@ class Session:
         clock: TimingEngine | WaveletClock,
         *,
         progress: Progress | None = None,
+        prefill: str = "tokens",
     ) -> None:
         self.model, self.plan, self.spec = model, plan, request.spec
         self.positions, self.clock, self.precision = request.positions, clock, request.precision
         self.seconds = {"load": 0.0, "decode": 0.0, "timing": 0.0}
         self._numeric = NumericEngine(load_backend(backend))
-        prefill = _without_head(plan.program)
-        self._engines = {"decode": clock, "prefill": TimingEngine(prefill, self.spec)}
+        headless = _without_head(plan.program)
+        self._engines = {"decode": clock, "prefill": TimingEngine(headless, self.spec)}
         self._on_host = request.on_host
         self._generator = np.random.default_rng(0)
+        self._gemms = GemmPrefill(model, request, plan.program, self._numeric) if prefill == "gemm" else None
         started = perf_counter()
         self._weights = self._load(progress)
         self.seconds["load"] = perf_counter() - started
@@ -226,10 +241,7 @@ class Session:
             )
         self._generator = generator = np.random.default_rng(sampling.seed)
         self.reset()
-        self.prefill_timings = []
-        for position, token in enumerate(prompt_ids[:-1]):
-            self._timed_step(token, head=False)
-            self.prefill_timings.append(self._time("prefill", position))
+        self.prefill = self._prefill(prompt_ids[:-1])
         token, pattern = prompt_ids[-1], 0
         for position in range(self._position, self._position + tokens):
             logits = self._timed_step(token)
@@ -266,14 +278,31 @@ class Session:
             prompt_ids,
             tokens,
             tokenizer.decode([d.token for d in tokens]) if tokenizer else "",
-            sum(timing.cycles for timing in self.prefill_timings),
+            self.prefill.cycles if self.prefill else 0,
             engine.clocks(timings[-1]),
             engine.links(timings),
             dict(self.seconds),
             self.spec.clock_hz,
             self.precision.activations,
             {layer: met.copy() for layer, met in self.met.items()},
+            self.prefill,
         )
+
+    def _prefill(self, ids: Sequence[int]) -> PrefillCost | None:
+        """Fill the caches with ``ids``; what that costs."""
+        if not ids:
+            return None
+        if self._gemms is None:
+            cycles = 0
+            for position, token in enumerate(ids):
+                self._timed_step(token, head=False)
+                cycles += self._time("prefill", position).cycles
+            return PrefillCost("tokens", len(ids), cycles)
+        started = perf_counter()
+        cost, states = self._gemms.run(ids)
+        self._states, self._position = states, len(ids)
+        self.seconds["decode"] += perf_counter() - started
+        return cost
 
     def _time(self, engine: str, position: int, start: int = 0) -> TokenTiming:
         started = perf_counter()
@@ -353,6 +382,7 @@ def map_model(
     recorder: Recorder | None = None,
     record_steps: bool = False,
     kept: Kept | None = None,
+    prefill: str = "tokens",
 ) -> Session:
     """Map ``model`` onto a wafer and load its weights.
 
@@ -365,6 +395,7 @@ def map_model(
     ``engine`` gives the cycles: "timing" in no time, "wavelet" cycle-exact, telling ``on_cycles`` how far it is and
     ``recorder`` what happens in the first token. With ``record_steps`` the timing of every token has all its steps.
     ``kept`` has what the wavelet engine found before for the same model, mapped the same way.
+    ``prefill`` reads a prompt by "tokens", or as "gemm": all at once.
     Raises WseError for unknown names, a region off the mesh, or a model that does not fit.
     """
     spec = load_wafer(wafer) if isinstance(wafer, str) else wafer
@@ -375,6 +406,7 @@ def map_model(
     _check_narrow(load_backend(backend), find_precision(dtype))
     if engine not in ENGINES:
         raise WseError(f"unknown engine {engine!r}; what works: {', '.join(ENGINES)}")
+    check_mode(prefill, model.config)
     request = Request(
         model.config,
         spec,
@@ -396,6 +428,6 @@ def map_model(
         if engine == "timing"
         else WaveletClock(plan.program, spec, on_cycles, recorder, record=record_steps, kept=kept)
     )
-    session = Session(model, request, plan, backend, clock, progress=progress)
+    session = Session(model, request, plan, backend, clock, progress=progress, prefill=prefill)
     session.seconds["plan"] = planned
     return session

@@ -33,7 +33,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @cache
 def _found() -> Comparison:
-    return compare_systems(load_config("tiny"), load_wafer("mini"), Asked((1, 4), 64), name="tiny")
+    return compare_systems(load_config("tiny"), load_wafer("mini"), Asked((1, 4), 64, "int8"), name="tiny")
 
 
 def test_the_table_has_every_system_and_three_answers(run: Run, made: list[dict[str, Any]]) -> None:

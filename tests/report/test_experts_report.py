@@ -13,7 +13,7 @@ from wse_emu.report.summary import experts_load
 
 def options(model: str = "olmoe-1b-7b", **changes: object) -> EstimateOptions:
     given = {"wafer": "wse3", "wafers": None, "users": 32, "context": 128, "precision": "float16", "gpus": ["H100"]}
-    plain = {"kv": "dealt", "experts": "sharded", "chances": None, "draft": None, "json_output": True}
+    plain = {"kv": "dealt", "experts": "sharded", "chances": None, "draft": None, "prompt": None, "json_output": True}
     return EstimateOptions(model, **(given | plain | changes))  # type: ignore[arg-type]
 
 

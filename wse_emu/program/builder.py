@@ -9,7 +9,9 @@ from wse_emu.errors import WseError
 from wse_emu.program import (  # noqa: F401  (they register their operations)
     ops_activations,
     ops_attention,
+    ops_chunk,
     ops_experts,
+    ops_gemm,
     ops_latent,
     ops_ring,
     ops_rows,

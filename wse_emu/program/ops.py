@@ -129,24 +129,6 @@ def _gemv(moment: Moment, attributes: Attributes, w: Any, x: Any) -> tuple[Any, 
 OPS["gemv"] = Op(_gemv_results, _gemv_work, _gemv)
 
 
-# Matrix times matrix, tile by tile: c + a @ b with blocks (…, m, k) and (…, k, n)
-
-
-def _gemm_add_work(
-    values: tuple[Value, ...], _outputs: tuple[Value, ...], _attributes: Attributes, _slots: int
-) -> tuple[Work, ...]:
-    """A loop over k of outer products: n rows of m elements each."""
-    (_, _, m, k), n = values[1].block, values[2].block[-1]
-    return (Work("fma", m * k * n, rows=k * n, rounds=k),)
-
-
-OPS["gemm_add"] = Op(
-    lambda values, _a: (like(values[0]),),
-    _gemm_add_work,
-    lambda moment, _a, c, a, b: (c + moment.xp.matmul(a, b),),
-)
-
-
 # What a program spends between its instructions: ``task``, ``stream`` and ``vector`` count them
 
 OPS["control"] = Op(

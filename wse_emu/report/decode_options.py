@@ -33,6 +33,7 @@ class DecodeOptions:
     temperature: float
     top_k: int | None
     top_p: float | None
+    prefill: str
     json_output: bool
     save_logits: Path | None
     out: Path | None

@@ -115,6 +115,7 @@ def _session(
             recorder=None if options.trace is None else Recorder(TRACE_RECORDS),
             record_steps=options.out is not None,
             kept=None if options.out is None else KeptOutcomes(options.out),
+            prefill=options.prefill,
         )
 
 

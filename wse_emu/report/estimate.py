@@ -12,14 +12,15 @@ from rich.table import Table
 from wse_emu.baseline import baselines, gpu_format, model_work
 from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import load_gpu
-from wse_emu.hardware.wafer import load_wafer
+from wse_emu.hardware.wafer import WaferSpec, load_wafer
 from wse_emu.models.config import ModelConfig
 from wse_emu.models.known import load_config
 from wse_emu.program.precision import PRESETS
 from wse_emu.program.routing import DRAWS, busiest_load
 from wse_emu.report.tables import gpus_named
 from wse_emu.systems import published_speeds
-from wse_emu.wafers import Draft, Workload, estimate
+from wse_emu.wafers import Draft, WaferEstimate, Workload, estimate
+from wse_emu.wafers.prefill import estimate_prefill
 
 LEVELS = {
     "cycles_by_kernel": "timing model; between wafers an estimate",
@@ -29,6 +30,7 @@ LEVELS = {
     "wafers": "estimate: bytes of weights, caches, activations and runtime",
     "energy_j_per_token": "estimate: the whole system at work",
     "experts": "estimate: seeded draws",
+    "prefill": "timing model: WaferLLM's layer times the layers; between wafers an estimate",
     "baseline": "estimate: the fewest GPUs, a power of two, that hold the model and all caches",
 }
 
@@ -53,6 +55,8 @@ class EstimateOptions:
     """Model, tokens at a time, probability that one is kept."""
     gpus: list[str]
     json_output: bool
+    prompt: int | None
+    """Tokens of a prompt whose prefill is asked for."""
 
 
 def run_estimate(options: EstimateOptions) -> None:
@@ -82,6 +86,7 @@ def run_estimate(options: EstimateOptions) -> None:
         **{key: value for key, value in asdict(found).items() if key != "pe_bytes"},
         "experts": _load(config, workload),
         "system_watts": spec.system_watts,
+        **_prefill(options, config, spec, found),
         "sram": {**found.pe_bytes, "capacity": spec.sram_bytes},
         "published": [asdict(speed) for speed in published_speeds(config) if speed.system == spec.name],
         "baseline": [asdict(rate) for rate in rates],
@@ -116,6 +121,19 @@ def _load(config: ModelConfig, workload: Workload) -> dict[str, float] | None:
     return {"mean_tokens": mean, "busiest_tokens": busiest, "max_over_mean": busiest / mean}
 
 
+def _prefill(options: EstimateOptions, config: ModelConfig, spec: WaferSpec, found: WaferEstimate) -> dict[str, Any]:
+    """The prompt of a user who is alone, and the first token behind it."""
+    if options.prompt is None:
+        return {"prefill": None, "prefill_tokens_per_second": None, "time_to_first_token_seconds": None}
+    read = estimate_prefill(config, spec, options.precision, options.prompt, wafers=options.wafers)
+    first = (read.cycles + found.cycles_per_token) / spec.clock_hz
+    return {
+        "prefill": asdict(read),
+        "prefill_tokens_per_second": read.tokens_per_second,
+        "time_to_first_token_seconds": first,
+    }
+
+
 def _draft(options: EstimateOptions) -> Draft | None:
     if options.draft is None:
         return None
@@ -139,6 +157,11 @@ def _table(report: dict[str, Any]) -> Table:
     if draft := report["draft"]:
         said = f"{draft['tokens']} at a time by {draft['model']}"
         table.add_row("drafted", said, f"estimate: {draft['acceptance']:.0%} are kept")
+    if read := report["prefill"]:
+        where = f"{read['edge']}² PEs a layer, {read['wafers']} wafer{'s' * (read['wafers'] > 1)}, timing model"
+        table.add_row("prompt", f"{_rate(read['tokens_per_second'])} tokens/s", f"{read['tokens']:,} tokens, {where}")
+        first = f"{1e3 * report['time_to_first_token_seconds']:,.2f} ms"
+        table.add_row("time to first token", first, "timing model, estimate between wafers")
     if report["replicas"] > 1:
         table.add_row("replicas", f"{report['replicas']}", "of the model, users and wafers shared out")
     table.add_row("bubbles", f"{report['bubbles']:.0%}", "of the slowest stage's time, for want of users")

@@ -48,6 +48,7 @@ def gpus_named(gpu: Summary) -> str:
 def _kernels(table: Table, report: Summary) -> None:
     kernels: dict[str, float] = report["cycles_by_kernel"]
     total = sum(kernels.values())
+    _prompt(table, report)
     table.add_row("[bold]cycles per token[/]", f"[bold]{total:,.0f}[/]", f"{report['level']}, mean")
     if modelled := report["modelled_cycles_per_token"]:
         expected = sum(modelled) / len(modelled)
@@ -56,6 +57,17 @@ def _kernels(table: Table, report: Summary) -> None:
     for name, cycles in sorted(kernels.items(), key=lambda item: -item[1]):
         if round(cycles):
             table.add_row(f"  {name}", f"{cycles:,.0f}", f"{cycles / total:5.1%} {'█' * round(24 * cycles / total)}")
+
+
+def _prompt(table: Table, report: Summary) -> None:
+    first = f"{1e6 * report['time_to_first_token_seconds']:,.1f} µs"
+    table.add_row("time to first token", first, report["prefill_level"])
+    if prefill := report["prefill"]:
+        how = "token by token" if prefill["edge"] is None else f"by GEMMs on {prefill['edge']}² PEs"
+        table.add_row("prompt", f"{report['prefill_tokens_per_second']:,.0f} tokens/s", f"{prefill['tokens']:,} {how}")
+        table.add_row("  cycles", f"{prefill['cycles']:,}", report["prefill_level"])
+        if prefill["handover_cycles"]:
+            table.add_row("  of these hand-over", f"{prefill['handover_cycles']:,}", "estimate: load of the links")
 
 
 def _resources(table: Table, report: Summary) -> None:

@@ -10,10 +10,10 @@ from wse_emu.errors import WseError
 from wse_emu.hardware.gpu import GpuSpec, load_gpus
 from wse_emu.hardware.wafer import WaferSpec
 from wse_emu.models.config import ModelConfig
-from wse_emu.systems.prefill import wafer_prefill
 from wse_emu.systems.published import PublishedSpeed, published_speeds
 from wse_emu.systems.rows import Phase, SystemRow, gpu_row, prefill_row, wafer_row, with_ahead
 from wse_emu.wafers import Workload, estimate
+from wse_emu.wafers.prefill import estimate_prefill
 from wse_emu.wafers.workload import check_workload
 
 
@@ -156,7 +156,7 @@ def _prefill_on_wafer(config: ModelConfig, spec: WaferSpec, asked: Asked) -> Sys
         estimate(config, spec, asked.workload(1), 1)
     except WseError:
         raise WseError("a wafer's prefill is known of models that one wafer holds") from None
-    rate = wafer_prefill(config, spec, asked.dtype, asked.prompt)
+    rate = estimate_prefill(config, spec, asked.dtype, asked.prompt, wafers=1).tokens_per_second
     return prefill_row(spec.name, rate, spec.system_watts, asked.wafer_usd_per_hour)
 
 

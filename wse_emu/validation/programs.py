@@ -35,10 +35,10 @@ def mesh_gemv_cycles(spec: WaferSpec, edge: int, groups: int, tile_m: int, tile_
     return float(repeat(body, spec, REPEATS, warm).max() - warm.max()) / REPEATS
 
 
-def mesh_gemm_cycles(spec: WaferSpec, edge: int, tile: tuple[int, int, int]) -> int:
-    """Cycles of a GEMM of tiles (m, k, n) on ``edge``² PEs, float16."""
+def mesh_gemm_cycles(spec: WaferSpec, edge: int, tile: tuple[int, int, int], dtype: str = "float16") -> int:
+    """Cycles of a GEMM of tiles (m, k, n) on ``edge``² PEs."""
     begun = repeat(gemm_start(edge), spec, 1, _at_once(edge, edge))
-    return int(repeat(gemm_step(edge, tile), spec, edge, begun).max())
+    return int(repeat(gemm_step(edge, tile, dtype=dtype), spec, edge, begun).max())
 
 
 def shift_cycles(spec: WaferSpec, edge: int, elements: int, rounds: Iterable[int]) -> dict[int, int]:
@@ -65,12 +65,13 @@ def decode_cycles(spec: WaferSpec, edge: int, shape: LayerShape, positions: int)
     return _once(body, spec, places // edge)
 
 
-def prefill_cycles(spec: WaferSpec, edge: int, shape: LayerShape, positions: int) -> int:
+def prefill_cycles(spec: WaferSpec, edge: int, shape: LayerShape, positions: int, dtype: str = "float16") -> int:
     """Cycles of ``positions`` tokens in one layer on ``edge``² PEs; all sizes padded to ``edge``."""
     tiles = prefill_gemms(edge, shape, positions)
-    gemms = sum(mesh_gemm_cycles(spec, edge, tile) for tile in tiles.values())
+    cycles = {tile: mesh_gemm_cycles(spec, edge, tile, dtype) for tile in set(tiles.values())}
+    gemms = sum(cycles[tile] for tile in tiles.values())
     padded = LayerShape(*(_up(size, edge) for size in (shape.hidden, shape.kv, shape.intermediate)))
-    between = prefill_between(edge, padded, _up(positions, edge), best_groups(spec, edge))
+    between = prefill_between(edge, padded, _up(positions, edge), best_groups(spec, edge), dtype=dtype)
     return gemms + _once(between, spec, 1)
 
 

@@ -100,6 +100,20 @@ class Experts:
 
 
 @dataclass(frozen=True)
+class Prefill:
+    """How the prompt but for its last token was read."""
+
+    mode: str
+    tokens: int
+    cycles: int
+    edge: int | None
+    handover_cycles: int
+    handover_wavelets: int
+    cycles_by_kernel: dict[str, int]
+    max_pe_bytes: int
+
+
+@dataclass(frozen=True)
 class TensorBytes:
     """A tensor on a region: its bytes on each PE."""
 
@@ -187,6 +201,9 @@ class DecodeReport:
     cycles_per_token: list[int]
     modelled_cycles_per_token: list[int] | None
     prefill_cycles: int
+    prefill: Prefill | None
+    prefill_tokens_per_second: float | None
+    time_to_first_token_seconds: float
     tokens_per_second: float
     cycles_by_kernel: dict[str, float]
     wavelet_hops: int
